@@ -1,0 +1,3 @@
+"""Lambent: your own AWS Lambda region."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,41 @@
+"""Amazon Resource Names: `arn:<partition>:<service>:<region>:<account>:<resource>`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Arn:
+    partition: str
+    service: str
+    region: str
+    account: str
+    #: Everything after the fifth colon, `function:hello:1`.
+    resource: str
+
+    @classmethod
+    def parse(cls, text: str) -> Arn | None:
+        """The parts of `text`, or None where it is not an ARN."""
+        parts = text.split(":", 5)
+        if len(parts) != 6 or parts[0] != "arn":
+            return None
+        return cls(*parts[1:])
+
+    def __str__(self) -> str:
+        return f"arn:{self.partition}:{self.service}:{self.region}:{self.account}:{self.resource}"
+
+
+def partition_of(region: str) -> str:
+    """The partition that AWS keeps `region` in."""
+    if region.startswith("cn-"):
+        return "aws-cn"
+    if region.startswith("us-gov-"):
+        return "aws-us-gov"
+    return "aws"
+
+
+def function_arn(region: str, account: str, name: str, qualifier: str | None = None) -> str:
+    """`arn:aws:lambda:us-east-1:000000000000:function:hello[:qualifier]`."""
+    base = f"arn:{partition_of(region)}:lambda:{region}:{account}:function:{name}"
+    return f"{base}:{qualifier}" if qualifier else base

@@ -1,0 +1,158 @@
+"""The frozen Config, from options, environment and the configuration file; the only reader of `os.environ`.
+
+Each option `--data-dir` is also the variable `LAMBENT_DATA_DIR` and the key `data-dir` of the configuration file;
+the option wins over the variable, the variable over the file.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+GIB = 1024**3
+
+
+class ConfigError(ValueError):
+    """A sentence for the operator: which option is wrong and what it may be."""
+
+
+class AuthMode(enum.StrEnum):
+    STRICT = "strict"
+    AUDIT = "audit"
+    OFF = "off"
+
+
+class Isolation(enum.StrEnum):
+    AUTO = "auto"
+    FULL = "full"
+    REDUCED = "reduced"
+    PROCESS = "process"
+
+
+class Network(enum.StrEnum):
+    NONE = "none"
+    HOST = "host"
+
+
+class CpuPolicy(enum.StrEnum):
+    WEIGHT = "weight"
+    QUOTA = "quota"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    host: str = "127.0.0.1"
+    #: 0 = any free port.
+    port: int = 4566
+    data_dir: Path = field(default_factory=lambda: Path.home() / ".lambent")
+    #: The default region; every region name works.
+    region: str = "us-east-1"
+    auth: AuthMode = AuthMode.STRICT
+    isolation: Isolation = Isolation.AUTO
+    network: Network = Network.NONE
+    cpu: CpuPolicy = CpuPolicy.WEIGHT
+    #: Bytes that all stored log events may take.
+    log_budget: int = 2 * GIB
+    #: Account to become after the supervisor is forked, when started as root; "" = owner of the data dir.
+    user: str = ""
+    log_level: str = "info"
+    #: Allow `--auth off` on an address that is not loopback.
+    allow_remote: bool = False
+    #: A further host suffix that routes to URLs, buckets and APIs, beside localhost and localhost.localstack.cloud.
+    host_suffix: str = ""
+    #: MiB of function memory that environments may hold together; 0 = three quarters of the machine's.
+    memory_budget: int = 0
+    #: Seconds that an idle environment lives.
+    idle_timeout: float = 600.0
+    #: Concurrent executions of an account.
+    account_concurrency: int = 1000
+    #: A root folder to use instead of the host's; its /usr, /bin and /lib are what functions see.
+    rootfs: Path | None = None
+    #: Pre-started shells kept per kind; 0 turns the pool off.
+    pool_size: int = 4
+
+    @classmethod
+    def load(
+        cls, options: Mapping[str, Any], environ: Mapping[str, str] | None = None, file: Path | None = None
+    ) -> Config:
+        """A Config from `options` (None = not given), LAMBENT_* variables and the TOML file, in falling priority.
+
+        Raises ConfigError.
+        """
+        environ = os.environ if environ is None else environ
+        given = {name: value for name, value in options.items() if value is not None}
+        from_env = {
+            spec.name: environ[variable]
+            for spec in fields(cls)
+            if (variable := f"LAMBENT_{spec.name.upper()}") in environ
+        }
+        data_dir = Path(given.get("data_dir") or from_env.get("data_dir") or Path.home() / ".lambent").expanduser()
+        path = file or Path(environ.get("LAMBENT_CONFIG", data_dir / "lambent.toml"))
+        merged: dict[str, Any] = {**_read_file(path, required=file is not None), **from_env, **given}
+        merged["data_dir"] = data_dir
+        config = cls(**{name: _convert(name, value) for name, value in merged.items()})
+        config._check()
+        return config
+
+    @property
+    def is_loopback(self) -> bool:
+        return self.host in ("localhost", "::1") or self.host.startswith("127.")
+
+    def _check(self) -> None:
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"--port must be 0 to 65535, not {self.port}.")
+        if self.auth is AuthMode.OFF and not self.is_loopback and not self.allow_remote:
+            raise ConfigError(
+                f"--auth off on {self.host} would let anybody on the network run code here; "
+                "add --allow-remote if that is what you want."
+            )
+
+
+_CONVERTERS: dict[str, Any] = {
+    "port": int,
+    "data_dir": lambda value: Path(value).expanduser().absolute(),
+    "auth": AuthMode,
+    "isolation": Isolation,
+    "network": Network,
+    "cpu": CpuPolicy,
+    "log_budget": int,
+    "allow_remote": lambda value: value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes"),
+    "memory_budget": int,
+    "idle_timeout": float,
+    "account_concurrency": int,
+    "rootfs": lambda value: Path(value) if value else None,
+    "pool_size": int,
+}
+
+
+def _convert(name: str, value: Any) -> Any:
+    converter = _CONVERTERS.get(name, str)
+    try:
+        return converter(value)
+    except ValueError as error:
+        choices = f" (one of {', '.join(converter)})" if isinstance(converter, enum.EnumType) else ""
+        raise ConfigError(f"--{name.replace('_', '-')} cannot be {value!r}{choices}.") from error
+
+
+def _read_file(path: Path, *, required: bool) -> dict[str, Any]:
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        if required:
+            raise ConfigError(f"The configuration file {path} does not exist.") from None
+        return {}
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"The configuration file {path} is not TOML: {error}.") from error
+    known = {spec.name for spec in fields(Config)}
+    result = {key.replace("-", "_"): value for key, value in table.items()}
+    for key in result:
+        if key not in known:
+            raise ConfigError(f"The configuration file {path} has an unknown key: {key.replace('_', '-')}.")
+    return result

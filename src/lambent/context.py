@@ -1,0 +1,31 @@
+"""Who asks, where: what every handler of an AWS operation is given beside its parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated principal."""
+
+    account: str
+    #: `arn:aws:iam::000000000000:root`, `arn:aws:sts::…:assumed-role/<role>/<session>` …
+    arn: str
+    #: What STS GetCallerIdentity calls UserId.
+    user_id: str
+    access_key_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One API call. Account and region are columns of every table and come from here alone."""
+
+    account: str
+    region: str
+    caller: Caller
+    request_id: str
+    #: scheme://host[:port] that the client used, for URLs in replies.
+    base_url: str
+    #: The execution environment that the call came from, or None.
+    sandbox_id: str | None = None

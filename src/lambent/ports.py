@@ -1,0 +1,196 @@
+"""The Protocols and values through which packages meet: the map of every arrow between siblings.
+
+Implementations live elsewhere and are put together in `app.py`; nothing here does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lambent.context import Caller
+
+# ---- functions as the data plane sees them ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionVersion:
+    """Everything that running one version of a function needs: a snapshot, replaced (never changed) by an update.
+
+    `services/lambda_` makes it; `invoke` keys its environments by `environment_key`.
+    """
+
+    account: str
+    region: str
+    name: str
+    #: `$LATEST` or a number.
+    version: str
+    #: Unqualified ARN.
+    arn: str
+    runtime: str
+    handler: str
+    role: str
+    #: Extracted package, mounted at /var/task.
+    code_root: Path
+    #: Extracted layers in order, merged into /opt.
+    layers: tuple[Path, ...] = ()
+    #: CodeSha256 of the package, base64.
+    code_sha256: str = ""
+    memory_mb: int = 128
+    timeout_s: int = 3
+    tmp_mb: int = 512
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_group: str = ""
+    #: Text or JSON, with the levels of LoggingConfig.
+    log_format: str = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    #: Active | PassThrough
+    tracing_mode: str = "PassThrough"
+    #: Changes with every change of code or configuration: an environment made under another key is never used again.
+    environment_key: str = ""
+    #: ReservedConcurrentExecutions, None without.
+    reserved_concurrency: int | None = None
+
+
+class FunctionDirectory(Protocol):
+    """Functions by name, from memory: no database stands on the invoke path."""
+
+    def find(self, account: str, region: str, name: str, qualifier: str | None) -> FunctionVersion | None:
+        """The version that `qualifier` (None = $LATEST) names, or None."""
+
+
+# ---- executions ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """One execution to be done. `payload` is JSON text already checked for syntax; it is passed on as it is."""
+
+    request_id: str
+    payload: bytes
+    #: The ARN as invoked, with its qualifier if the caller named one.
+    invoked_arn: str
+    #: Decoded ClientContext (JSON text) or "".
+    client_context: str = ""
+    #: X-Amzn-Trace-Id header as received, "" without: the invoker makes one.
+    trace_id: str = ""
+    #: Return the last 4 KB of the log.
+    log_tail: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationRecord:
+    """What happened, once: the REPORT line, metrics, billing and traces all derive from it."""
+
+    function: FunctionVersion
+    request_id: str
+    #: Seconds since the epoch.
+    started_at: float
+    duration_ms: float
+    billed_ms: int
+    #: None on a warm start.
+    init_ms: float | None
+    memory_mb: int
+    max_memory_used_mb: int
+    #: success | error (the function said so) | failure (exit, crash) | timeout
+    status: str
+    #: Such as Runtime.ExitError or Sandbox.Timedout; None on success.
+    error_type: str | None
+    log_stream: str
+
+
+@dataclass(frozen=True, slots=True)
+class InvokeResult:
+    payload: bytes
+    #: `Unhandled`, or None on success.
+    function_error: str | None
+    executed_version: str
+    #: The last 4 KB of the log if it was asked for.
+    log_tail: bytes | None
+    record: InvocationRecord
+
+
+class Invoker(Protocol):
+    """The one door to function code."""
+
+    async def invoke(self, function: FunctionVersion, invocation: Invocation) -> InvokeResult:
+        """Run it to its end.
+
+        A function's own failure is a result; raises an AwsError for what Lambda refuses or fails at itself
+        (TooManyRequestsException, InvalidRuntimeException, ServiceException).
+        """
+
+    def retire(self, account: str, region: str, name: str) -> None:
+        """The function changed or is gone: its environments finish what they run and are thrown away."""
+
+
+# ---- logs ----------------------------------------------------------------------------------------------------------
+
+
+class LogWriter(Protocol):
+    """One log stream being written by one environment."""
+
+    def write(self, timestamp_ms: int, message: bytes) -> bool:
+        """Append one event; never blocks. False: the store is congested, pause until `on_drain`."""
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once, on the event loop, when writing may go on."""
+
+    def close(self) -> None:
+        """No more events come."""
+
+
+class LogSink(Protocol):
+    def open_stream(self, account: str, region: str, group: str, stream: str) -> LogWriter:
+        """A writer; group and stream appear with the first event. Neither awaits nor raises."""
+
+
+class RecordSink(Protocol):
+    """Takes every invocation record: metrics, billing."""
+
+    def record(self, record: InvocationRecord) -> None: ...
+
+
+# ---- identity ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class SigningIdentity:
+    """The secret that a signature is checked with, and whose it is."""
+
+    secret_access_key: str
+    caller: Caller
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    access_key_id: str
+    secret_access_key: str
+    session_token: str
+    #: Seconds since the epoch.
+    expires_at: float
+
+
+class Identity(Protocol):
+    """Access keys by id."""
+
+    def find_key(self, access_key_id: str, session_token: str | None) -> SigningIdentity:
+        """Raises the AwsError that AWS gives for an unknown key or a bad or expired token."""
+
+
+class CredentialIssuer(Protocol):
+    """Temporary credentials of a role, for functions. Writes nothing."""
+
+    def role_credentials(self, role_arn: str, session_name: str, duration_s: int) -> Credentials: ...
+
+
+# ---- lifecycle -----------------------------------------------------------------------------------------------------
+
+
+class Resettable(Protocol):
+    """Anything with state that `POST /_lambent/reset` empties."""
+
+    def reset(self) -> Awaitable[None]: ...

@@ -1,0 +1,101 @@
+"""What the server asks of the supervisor: plain values that cross a socket as JSON. Standard library alone.
+
+The privileged half acts on these and nothing else, so each field says what makes it safe to accept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+from typing import Dict, List, Optional, Tuple  # Python 3.8 reads this module inside templates
+
+
+class Level(str, enum.Enum):
+    """Isolation levels, strongest first (docs/sandbox.md)."""
+
+    FULL = "full"
+    REDUCED = "reduced"
+    PROCESS = "process"
+
+
+@dataclasses.dataclass(frozen=True)
+class RuntimeSpec:
+    """How a runtime's process starts; made by `runtimes/catalog`, held by the supervisor from its start."""
+
+    #: Catalog id, `python3.12`.
+    name: str
+    #: `fork` (from a template), `pool` (pre-started, waits for code) or `exec` (with the function's environment).
+    start: str
+    #: True: speaks frames over the channel; False: the HTTP Runtime API.
+    framed: bool
+    #: Program and arguments as seen inside the sandbox.
+    command: Tuple[str, ...]
+    #: Host folder mounted read-only at /var/runtime ("" = none).
+    runtime_dir: str = ""
+    #: Host folder mounted read-only at /var/lang ("" = none).
+    lang_dir: str = ""
+    #: Further host folders that the interpreter needs, mounted read-only at the same path (a pyenv prefix).
+    host_paths: Tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class LaunchSpec:
+    """One environment to be made for one function."""
+
+    #: Unique among live environments, [0-9a-f]+.
+    id: str
+    runtime: str
+    #: Host folder mounted read-only at /var/task; must lie below the data dir.
+    code_root: str
+    #: Host folders merged read-only into /opt, later ones on top; must lie below the data dir.
+    layers: Tuple[str, ...] = ()
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    #: Environment of the process. Framed runtimes started by fork or from the pool get it in their INIT frame
+    #: instead; it is used here where `plain_exec` or the runtime's `start` says `exec`.
+    environment: Dict[str, str] = dataclasses.field(default_factory=dict)
+    #: Start by exec even where the runtime could be forked: the function sets variables read at process start.
+    plain_exec: bool = False
+
+
+def to_json(value: object) -> Dict[str, object]:
+    return dataclasses.asdict(value)  # type: ignore[call-overload,no-any-return]
+
+
+def launch_spec(fields: Dict[str, object]) -> LaunchSpec:
+    """The inverse of `to_json` for LaunchSpec."""
+    fields = dict(fields)
+    fields["layers"] = tuple(fields["layers"])  # type: ignore[arg-type]
+    return LaunchSpec(**fields)  # type: ignore[arg-type]
+
+
+def runtime_spec(fields: Dict[str, object]) -> RuntimeSpec:
+    """The inverse of `to_json` for RuntimeSpec."""
+    fields = dict(fields)
+    fields["command"] = tuple(fields["command"])  # type: ignore[arg-type]
+    fields["host_paths"] = tuple(fields["host_paths"])  # type: ignore[arg-type]
+    return RuntimeSpec(**fields)  # type: ignore[arg-type]
+
+
+@dataclasses.dataclass(frozen=True)
+class IsolationReport:
+    """The level reached, and for each stronger one what withholds it and what mends it."""
+
+    level: Level
+    #: `full: cgroup v1 hybrid, root`.
+    summary: str
+    #: (level withheld, reason, command that mends it or "").
+    missing: List[Tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    #: `v1`, `hybrid`, `v2` or "".
+    cgroup: str = ""
+    root: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ExitStatus:
+    """How a runtime process ended: an exit code, or the signal that killed it."""
+
+    code: Optional[int]
+    signal: Optional[int]
+    #: The kernel killed it for memory.
+    out_of_memory: bool = False
