@@ -60,9 +60,8 @@ def main() -> int:
 def start_region(data_dir: Path, console: Console) -> subprocess.Popen[str]:
     """Run `lambent up` on a free port until it says Ready."""
     started = time.perf_counter()
-    region = subprocess.Popen(
-        [LAMBENT, "up", "--port", "0", "--data-dir", data_dir], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
+    command = [LAMBENT, "up", "--port", "0", "--data-dir", data_dir]
+    region = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     assert region.stdout is not None
     for line in region.stdout:
         console.print("  " + line.rstrip(), style="dim", markup=False)

@@ -1,0 +1,215 @@
+"""Every row of docs/design.md §9 beside its goal. Ratios are taken within one run; load runs on the same cores."""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import load, peers
+from bench.region import LAMBENT, Region
+
+PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
+PYTHON_HELLO = {"app.py": 'def handler(event, context):\n    return {"message": f"Hello, {event[\'name\']}!"}\n'}
+PYTHON_CLOCK = {"app.py": "import time\n\ndef handler(event, context):\n    return time.time()\n"}
+NODE_HELLO = {"index.js": "exports.handler = async (event) => ({message: `Hello, ${event.name}!`});\n"}
+NODE_CLOCK = {"index.js": "exports.handler = async () => (performance.timeOrigin + performance.now()) / 1000;\n"}
+
+
+@dataclass
+class Row:
+    what: str
+    goal: str
+    unit: str
+    values: list[float] = field(default_factory=list)
+    #: Holds when the median is at most this ("most") or at least this ("least").
+    most: float | None = None
+    least: float | None = None
+    remark: str = ""
+
+    @property
+    def met(self) -> str:
+        if not self.values or (self.most is None and self.least is None):
+            return ""
+        median = load.spread(self.values)[1]
+        good = median <= self.most if self.most is not None else median >= (self.least or 0)
+        return "yes" if good else "no"
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--seconds", type=float, default=4, help="length of each load run")
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--only", default="", help="start | warm | cold | burst | memory")
+    arguments = options.parse_args()
+    console = Console(width=150)
+    rows: list[Row] = []
+    for name, measure in SECTIONS.items():
+        if not arguments.only or name in arguments.only.split(","):
+            console.print(f"… {name}", style="dim")
+            rows += measure(arguments.runs, arguments.seconds)
+    console.print(render(rows))
+    return 0
+
+
+def render(rows: list[Row]) -> Table:
+    table = Table("what", "goal", "min", "median", "max", "unit", "met", "remark", title="docs/design.md §9")
+    for row in rows:
+        figures = [f"{value:,.2f}" for value in load.spread(row.values)] if row.values else ["", "", ""]
+        table.add_row(row.what, row.goal, *figures, row.unit, row.met, row.remark)
+    return table
+
+
+def measure_start(runs: int, seconds: float) -> list[Row]:
+    row = Row("region start, empty data dir → Ready.", "≤ 1 s", "s", most=1)
+    for _ in range(runs):
+        with Region() as region:
+            row.values.append(region.start_seconds)
+    return [row]
+
+
+def measure_warm(runs: int, seconds: float) -> list[Row]:
+    one = Row("warm Python, 1 connection, p50", "≤ 0.35 ms", "ms", most=0.35)
+    rate = Row("warm Python, 16 connections", "≥ 12,000/s", "1/s", least=12000)
+    tail = Row("warm Python, 16 connections, p99", "", "ms")
+    ratio = Row("  ÷ bare uvicorn echo", "≥ 0.3", "×", least=0.3)
+    peer = Row("  ÷ functions-framework (Python)", "", "×")
+    node_one = Row("warm Node, 1 connection, p50", "≤ 0.35 ms", "ms", most=0.35)
+    node = Row("warm Node, 16 connections", "≥ 8,000/s", "1/s", least=8000)
+    rows = [one, rate, tail, ratio, peer, node_one, node]
+    with Region() as region:
+        region.deploy("python", PYTHON, "app.handler", PYTHON_HELLO)
+        functions = {"python": (one, rate)}
+        if node_runtime := find_node():
+            region.deploy("node", node_runtime, "index.handler", NODE_HELLO)
+            functions["node"] = (node_one, node)
+        signed = {name: region.signed_invoke(name, peers.EVENT) for name in functions}
+        for name, (single, _) in functions.items():
+            for _ in range(runs):
+                times = load.one_by_one(region.connect(), *signed[name], peers.EVENT, 2000)
+                single.values.append(load.percentile(times[100:], 0.5))
+        if not load.available():
+            rate.remark = "wrk is not installed"
+            return rows
+        with peers.uvicorn_echo() as echo:
+            for _ in range(runs):
+                mine = load.wrk(region.url, *signed["python"], peers.EVENT, 16, seconds)
+                floor = load.wrk(echo, "/", {"Content-Type": "application/json"}, peers.EVENT, 16, seconds)
+                rate.values.append(mine.rate)
+                tail.values.append(mine.p99_ms)
+                ratio.values.append(mine.rate / floor.rate)
+                rate.remark = f"{mine.errors} errors"
+                if "node" in functions:
+                    node.values.append(load.wrk(region.url, *signed["node"], peers.EVENT, 16, seconds).rate)
+        try:
+            with peers.functions_framework() as framework:
+                other = load.wrk(framework, "/", {"Content-Type": "application/json"}, peers.EVENT, 16, seconds)
+                mine = load.wrk(region.url, *signed["python"], peers.EVENT, 16, seconds)
+                peer.values.append(mine.rate / other.rate)
+        except LookupError as error:
+            peer.remark = str(error)
+    return rows
+
+
+def measure_cold(runs: int, seconds: float) -> list[Row]:
+    """Request sent → handler entered, by the machine's one clock; a new function for every start."""
+    rows = []
+    with Region() as region:
+        kinds = [("Python", PYTHON, PYTHON_CLOCK, "app.handler", 8.0, 25.0)]
+        if node_runtime := find_node():
+            kinds.append(("Node, pre-warmed pool", node_runtime, NODE_CLOCK, "index.handler", 15.0, 0.0))
+        for label, runtime, files, handler, median_goal, tail_goal in kinds:
+            times = []
+            for number in range(20 * runs):
+                name = f"cold-{runtime.replace('.', '-')}-{number}"
+                region.deploy(name, runtime, handler, files)
+                times.append(cold_invoke(region, name))
+            p50 = Row(f"cold start, {label}, p50", f"≤ {median_goal:g} ms", "ms", most=median_goal)
+            p50.values = [load.percentile(times[i::runs], 0.5) for i in range(runs)]
+            p99 = Row(f"cold start, {label}, p99", f"≤ {tail_goal:g} ms" if tail_goal else "", "ms")
+            p99.values, p99.most = [load.percentile(times, 0.99)], tail_goal or None
+            rows += [p50, p99]
+    return rows
+
+
+def cold_invoke(region: Region, name: str) -> float:
+    path, headers = region.signed_invoke(name, b"{}")
+    connection = region.connect()
+    sent = time.time()
+    connection.request("POST", path, b"{}", headers)
+    entered = json.loads(connection.getresponse().read())
+    return (entered - sent) * 1000
+
+
+def measure_burst(runs: int, seconds: float) -> list[Row]:
+    row = Row("200 Python cold starts at once, all answered", "≤ 3 s", "s", most=3)
+    for _ in range(runs):
+        with Region() as region:
+            names = [f"burst-{number}" for number in range(200)]
+            with concurrent.futures.ThreadPoolExecutor(16) as pool:
+                list(pool.map(lambda name: region.deploy(name, PYTHON, "app.handler", PYTHON_HELLO), names))
+            calls = [(region.connect(), *region.signed_invoke(name, peers.EVENT)) for name in names]
+            started = time.perf_counter()
+            for connection, path, headers in calls:
+                connection.request("POST", path, peers.EVENT, headers)
+            answers = [connection.getresponse() for connection, *_ in calls]
+            row.values.append(time.perf_counter() - started)
+            row.remark = f"{sum(answer.getheader('x-amz-function-error') is not None for answer in answers)} failed"
+    return [row]
+
+
+def measure_memory(runs: int, seconds: float) -> list[Row]:
+    row = Row("idle warm Python environment, PSS", "≤ 4 MB", "MB", most=4)
+    environments = 40
+    with Region() as region:
+        names = [f"idle-{number}" for number in range(environments)]
+        for name in names:
+            region.deploy(name, PYTHON, "app.handler", PYTHON_HELLO)
+        cold_invoke_hello(region, names[0])
+        before, processes = region.pss(), len(region.tree())
+        for name in names[1:]:
+            cold_invoke_hello(region, name)
+        wait_for_quiet(region)
+        row.values.append((region.pss() - before) / (environments - 1) / 1e6)
+        row.remark = f"{(len(region.tree()) - processes) / (environments - 1):.1f} processes each"
+    return [row]
+
+
+def cold_invoke_hello(region: Region, name: str) -> None:
+    load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
+
+
+def wait_for_quiet(region: Region) -> None:
+    """Until the pool of pre-made shells is full again: the number of processes stands still for a second."""
+    count, since = 0, time.monotonic()
+    while time.monotonic() - since < 1:
+        now = len(region.tree())
+        if now != count:
+            count, since = now, time.monotonic()
+        time.sleep(0.1)
+
+
+def find_node() -> str | None:
+    """The newest Node runtime on this machine, as `lambent runtimes list` knows it."""
+    found = json.loads(subprocess.check_output([LAMBENT, "runtimes", "list", "--json"]))
+    names = [row["name"] for row in found if row["available"] and row["name"].startswith("nodejs")]
+    return names[-1] if names else None
+
+
+SECTIONS = {
+    "start": measure_start,
+    "warm": measure_warm,
+    "cold": measure_cold,
+    "burst": measure_burst,
+    "memory": measure_memory,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
