@@ -20,7 +20,16 @@ class Level(str, enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class RuntimeSpec:
-    """How a runtime's process starts; made by `runtimes/catalog`, held by the supervisor from its start."""
+    """How a runtime's process starts; made by `runtimes/catalog`, held by the supervisor from its start.
+
+    `command` names paths as the function sees them (/var/lang/bin/python3.12, /var/runtime/bootstrap.py). Where
+    nothing can be mounted, a leading /var/lang or /var/runtime of a part means `lang_dir` or `runtime_dir`.
+    `{memory_mb}` and `{heap_mb}` (nine tenths of it) in a part are replaced for a process started by exec, and for one
+    started for the pool by the smallest MemorySize that the pool serves.
+    A template runs `command[0]` with the options after it, where /var/lang and /var/runtime are mounted as in a shell
+    (what it imports keeps those paths after the fork), loads `command[-1]` by path, calls its `preload()`, and in each
+    child its `main(channel_fd, log_fd)`.
+    """
 
     #: Catalog id, `python3.12`.
     name: str
