@@ -24,11 +24,12 @@ class RuntimeSpec:
 
     `command` names paths as the function sees them (/var/lang/bin/python3.12, /var/runtime/bootstrap.py). Where
     nothing can be mounted, a leading /var/lang or /var/runtime of a part means `lang_dir` or `runtime_dir`.
-    `{memory_mb}` and `{heap_mb}` (nine tenths of it) in a part are replaced for a process started by exec, and for one
-    started for the pool by the smallest MemorySize that the pool serves.
+    `{memory_mb}` and `{heap_mb}` (nine tenths of it) in a part are replaced: by the function's MemorySize for a process
+    started by exec, by 10240 for one started for the pool before its function is known.
     A template runs `command[0]` with the options after it, where /var/lang and /var/runtime are mounted as in a shell
-    (what it imports keeps those paths after the fork), loads `command[-1]` by path, calls its `preload()`, and in each
-    child its `main(channel_fd, log_fd)`.
+    (what it imports keeps those paths after the fork) and with LD_LIBRARY_PATH naming /var/lang/lib (an interpreter's
+    shared library lies there), loads `command[-1]` by path, calls its `preload()`, and in each child its
+    `main(channel_fd, log_fd)`.
     """
 
     #: Catalog id, `python3.12`.
