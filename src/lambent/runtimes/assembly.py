@@ -1,0 +1,75 @@
+"""Puts together the folders that functions see as /var/runtime, below the data dir.
+
+For Python: Lambent's bootstrap and, from the server's own environment, awslambdaric with what it needs (pure Python:
+one folder serves every interpreter), then boto3 where the interpreter is new enough for it. For Node: the bootstrap;
+`node_modules` is filled by `install`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+#: What awslambdaric imports.
+_CORE_PACKAGES = ("awslambdaric", "simplejson", "snapshot_restore_py")
+#: boto3 and all that it imports.
+SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+
+_SKIPPED = shutil.ignore_patterns("tests", "examples", "*.pyi", "runtime_client*.so")
+
+
+def assemble_python(folder: Path) -> None:
+    """Bootstrap and awslambdaric: all that a function without SDK needs."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in (_HERE / "python").glob("*.py"):
+        if source.name != "__init__.py":
+            _refresh(source, folder / source.name)
+    copy_packages(_CORE_PACKAGES, folder)
+
+
+def copy_packages(names: Iterable[str], folder: Path) -> None:
+    """Copy packages of the server's environment, hard links where possible, unless that version is there already."""
+    for name in names:
+        source = _find(name)
+        target = folder / source.name
+        if source.is_file():
+            _refresh(source, target)
+        elif not _is_same(source / "__init__.py", target / "__init__.py"):
+            shutil.rmtree(target, ignore_errors=True)
+            shutil.copytree(source, target, ignore=_SKIPPED, copy_function=_link_or_copy)
+
+
+def _find(name: str) -> Path:
+    """The folder or the file of an installed package, found without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f"The package {name} is missing from Lambent's own environment; reinstall Lambent.")
+    origin = Path(spec.origin)
+    return origin.parent if origin.name == "__init__.py" else origin
+
+
+def _refresh(source: Path, target: Path) -> None:
+    if not _is_same(source, target):
+        temporary = target.with_name(f".{target.name}.{os.getpid()}")
+        shutil.copy2(source, temporary)
+        temporary.replace(target)
+
+
+def _is_same(source: Path, target: Path) -> bool:
+    try:
+        new, old = source.stat(), target.stat()
+    except FileNotFoundError:
+        return False
+    return (new.st_size, int(new.st_mtime)) == (old.st_size, int(old.st_mtime))
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copy2(source, target)
