@@ -41,6 +41,11 @@ class Request:
             index = self._index = dict(reversed(self.headers))
         return index.get(name)
 
+    def replace_headers(self, headers: Headers) -> None:
+        """Other headers than were sent: those of a body that has been decoded."""
+        self.headers = headers
+        self._index = None
+
 
 @dataclass(slots=True)
 class Response:

@@ -1,0 +1,71 @@
+"""The root key of a data dir: made once, read at every start, in a file that only its owner reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import string
+from pathlib import Path
+
+from lambent.context import Caller
+from lambent.identity.faults import UnknownKey
+from lambent.identity.sessions import SessionTokens
+from lambent.ports import SigningIdentity
+
+KEY_ID_ALPHABET = string.ascii_uppercase + "234567"
+SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
+ROOT_ACCOUNT = "000000000000"
+
+
+def load_root_key(path: Path) -> SigningIdentity:
+    """The key in `path`, made there with mode 0600 if there is none. Raises OSError and ValueError (a sentence)."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        text = _create(path)
+    try:
+        fields = json.loads(text)
+        access_key_id, secret = str(fields["AccessKeyId"]), str(fields["SecretAccessKey"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a key file of Lambent: remove it and a new key is made.") from error
+    caller = Caller(ROOT_ACCOUNT, f"arn:aws:iam::{ROOT_ACCOUNT}:root", ROOT_ACCOUNT, access_key_id)
+    return SigningIdentity(secret, caller)
+
+
+def new_access_key_id(prefix: str) -> str:
+    return prefix + "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(16))
+
+
+def _create(path: Path) -> str:
+    secret = "".join(secrets.choice(SECRET_ALPHABET) for _ in range(40))
+    text = json.dumps({"AccessKeyId": new_access_key_id("AKIA"), "SecretAccessKey": secret}, indent=2) + "\n"
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    # A crash leaves either no key or a whole one.
+    temporary.replace(path)
+    return text
+
+
+class KnownKeys:
+    """`ports.Identity`: the root key, and the session tokens that this region sealed itself."""
+
+    def __init__(self, root: SigningIdentity, sessions: SessionTokens) -> None:
+        self._root = root
+        self._sessions = sessions
+
+    @property
+    def root(self) -> SigningIdentity:
+        return self._root
+
+    def find_key(self, access_key_id: str, session_token: str | None) -> SigningIdentity:
+        if session_token is not None:
+            return self._sessions.open(access_key_id, session_token)
+        if access_key_id == self._root.caller.access_key_id:
+            return self._root
+        raise UnknownKey

@@ -1,0 +1,238 @@
+"""Signature Version 4, verified: header or presigned, whole bodies or signed chunks, with AWS's own refusals.
+
+`SignatureVerifier` is what `strict` and `audit` put before every call; `AnyCaller` stands there under `--auth off`.
+Both are synchronous and keep no lock: the edge runs them on a thread where the body is large.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from typing import NamedTuple
+
+from lambent.arn import partition_of
+from lambent.clock import Clock
+from lambent.context import Caller
+from lambent.errors import AwsError, UncodedError
+from lambent.identity import chunks
+from lambent.identity.canonical import canonical_headers, canonical_path, canonical_query
+from lambent.identity.credential import ALGORITHM, Signature, claimed_credential, epoch_of, read_signature
+from lambent.identity.faults import MISMATCH, ExpiredToken, Reason, SignedOperation, UnknownKey, fault
+from lambent.ports import Identity
+from lambent.request import Request
+
+SKEW_SECONDS = 15 * 60
+UNSIGNED = b"UNSIGNED-PAYLOAD"
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest().encode()
+DEFAULT_ACCOUNT = "000000000000"
+#: Derived keys kept; a key serves one access key, day, region and service.
+KEY_CACHE = 4096
+
+
+class Verified(NamedTuple):
+    caller: Caller
+    #: Of the credential scope.
+    region: str
+
+
+class SignatureVerifier:
+    """Believes a caller whose signature is made with the secret of a key that `identity` knows."""
+
+    def __init__(self, identity: Identity, clock: Clock) -> None:
+        self._identity = identity
+        self._clock = clock
+        #: (secret, date, region, service) → signing key. Emptied when full: it refills in microseconds.
+        self._keys: dict[tuple[str, str, str, str], bytes] = {}
+        #: The timestamp read last; clients that call often send the same one for a second.
+        self._last_timestamp: tuple[str, int] = ("", 0)
+
+    def verify(self, request: Request, operation: SignedOperation) -> Verified:
+        """Who sent `request`. A chunked body is checked, decoded and put in the place of the one received."""
+        signature = read_signature(request, operation)
+        self._check_scope(signature, operation)
+        try:
+            known = self._identity.find_key(signature.access_key_id, signature.session_token)
+        except UnknownKey as error:
+            raise fault(operation, Reason.UNKNOWN_KEY, error.message) from None
+        except ExpiredToken as error:
+            raise fault(operation, Reason.EXPIRED, error.message) from None
+        self._check_time(signature, operation)
+        key = self._signing_key(known.secret_access_key, signature, operation)
+        body_hash = _body_hash(request, signature, operation)
+        self._check_signature(request, operation, signature, key, body_hash)
+        if body_hash.startswith(b"STREAMING-"):
+            signer = chunks.ChunkSigner(key, signature.timestamp, signature.scope, signature.value)
+            chunks.decode(request, body_hash, signer)
+        return Verified(known.caller, signature.region)
+
+    def _check_signature(
+        self, request: Request, operation: SignedOperation, signature: Signature, key: bytes, body_hash: bytes
+    ) -> None:
+        names = signature.signed_headers.encode("latin-1")
+        headers = _signed_headers(request, operation, signature, names)
+        s3 = operation.service == "s3"
+        given = signature.value.encode("latin-1")
+        for recode in (False, True):
+            # What the client sent first; then what it may have meant, where its HTTP library encodes differently.
+            path = canonical_path(request.raw_path, s3=s3, recode=recode)
+            query = canonical_query(request.query, recode=recode)
+            canonical = b"\n".join((request.method.encode(), path, query, headers, names, body_hash))
+            digest = hashlib.sha256(canonical).hexdigest()
+            text = f"{ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{digest}".encode()
+            if hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), given):
+                return
+        raise fault(operation, Reason.MISMATCH, MISMATCH)
+
+    def _signing_key(self, secret: str, signature: Signature, operation: SignedOperation) -> bytes:
+        cached = (secret, signature.date, signature.region, signature.service)
+        key = self._keys.get(cached)
+        if key is None:
+            if not is_region_name(signature.region):
+                raise fault(operation, Reason.MISMATCH, "Credential should be scoped to a valid region. ")
+            key = signing_key(*cached)
+            if len(self._keys) >= KEY_CACHE:
+                self._keys.clear()
+            self._keys[cached] = key
+        return key
+
+    def _check_scope(self, signature: Signature, operation: SignedOperation) -> None:
+        if signature.service != operation.signing_name:
+            message = f"Credential should be scoped to correct service: '{operation.signing_name}'. "
+        elif signature.terminator != "aws4_request":
+            message = (
+                f"Credential should be scoped with a valid terminator: 'aws4_request', not '{signature.terminator}'. "
+            )
+        elif signature.timestamp[:8] != signature.date:
+            message = (
+                "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
+                f"'{signature.date}' != '{signature.timestamp[:8]}', from '{signature.timestamp}'. "
+            )
+        else:
+            return
+        raise fault(operation, Reason.MISMATCH, message)
+
+    def _check_time(self, signature: Signature, operation: SignedOperation) -> None:
+        stamp, signed_at = self._last_timestamp
+        if stamp != signature.timestamp:
+            parsed = epoch_of(signature.timestamp)
+            if parsed is None:
+                message = f"Date must be in ISO-8601 'basic format'. Got '{signature.timestamp}'. See http://en.wikipedia.org/wiki/ISO_8601"
+                raise fault(operation, Reason.INCOMPLETE, message)
+            signed_at = parsed
+            self._last_timestamp = (signature.timestamp, parsed)
+        now = self._clock.now()
+        valid = SKEW_SECONDS if signature.expires is None else signature.expires
+        if signed_at - SKEW_SECONDS <= now <= signed_at + valid:
+            return
+        raise _out_of_time(signature, operation, int(now), valid, late=now > signed_at)
+
+
+class AnyCaller:
+    """`--auth off`: every request is believed to come from whom it says, or from the default account."""
+
+    def __init__(self, identity: Identity, default_region: str) -> None:
+        self._identity = identity
+        self._default_region = default_region
+
+    def verify(self, request: Request, operation: SignedOperation) -> Verified:
+        declared = request.header(b"x-amz-content-sha256") or b""
+        if declared.startswith(b"STREAMING-"):
+            chunks.decode(request, declared, None)
+        claimed = claimed_credential(request)
+        if claimed is None:
+            return Verified(_root(DEFAULT_ACCOUNT, "", self._default_region), self._default_region)
+        access_key_id, region, token = claimed
+        if not is_region_name(region):
+            region = self._default_region
+        try:
+            caller = self._identity.find_key(access_key_id, token).caller
+        except (UnknownKey, ExpiredToken):
+            account = access_key_id if len(access_key_id) == 12 and access_key_id.isdecimal() else DEFAULT_ACCOUNT
+            caller = _root(account, access_key_id, region)
+        return Verified(caller, region)
+
+
+def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
+    key = b"AWS4" + secret.encode()
+    for part in (date, region, service, "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key
+
+
+def is_region_name(text: str) -> bool:
+    """Any name in the form of AWS's is served: `us-east-1`, `eu-isoe-west-1`, `my-lab-1`."""
+    return len(text) <= 32 and text.isascii() and text.islower() and text.replace("-", "").isalnum()
+
+
+def _root(account: str, access_key_id: str, region: str) -> Caller:
+    return Caller(account, f"arn:{partition_of(region)}:iam::{account}:root", account, access_key_id)
+
+
+def _body_hash(request: Request, signature: Signature, operation: SignedOperation) -> bytes:
+    """The last line of the canonical request."""
+    declared = request.header(b"x-amz-content-sha256")
+    if declared is not None and (declared == UNSIGNED or declared.startswith(b"STREAMING-")):
+        return declared
+    if operation.service != "s3":
+        return hashlib.sha256(request.body).hexdigest().encode() if request.body else EMPTY_SHA256
+    if declared is None:
+        if signature.expires is not None:
+            return UNSIGNED
+        raise UncodedError("InvalidRequest", "Missing required header for this request: x-amz-content-sha256")
+    if hashlib.sha256(request.body).hexdigest().encode() != declared.lower():
+        raise UncodedError(
+            "XAmzContentSHA256Mismatch",
+            "The provided 'x-amz-content-sha256' header does not match what was computed.",
+        )
+    return declared
+
+
+def _signed_headers(request: Request, operation: SignedOperation, signature: Signature, names: bytes) -> bytes:
+    """The canonical headers; refuses where one that must be signed is not, or one that is signed did not come."""
+    listed = names.split(b";")
+    if b"host" not in listed:
+        raise fault(
+            operation, Reason.MISMATCH, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
+        )
+    if operation.service == "s3":
+        unsigned = [name for name, _ in request.headers if name.startswith(b"x-amz-") and name not in listed]
+        if unsigned:
+            message = "There were headers present in the request which were not signed"
+            names_text = ", ".join(name.decode("latin-1") for name in unsigned)
+            raise UncodedError("AccessDenied", message, 403, HeadersNotSigned=names_text)
+    headers = canonical_headers(listed, request.headers)
+    if headers is None:
+        raise fault(operation, Reason.MISMATCH, MISMATCH)
+    return headers
+
+
+def _out_of_time(signature: Signature, operation: SignedOperation, now: int, valid: int, *, late: bool) -> AwsError:
+    if operation.service == "s3":
+        if signature.expires is not None and late:
+            expired_at = _iso((epoch_of(signature.timestamp) or 0) + valid)
+            return UncodedError("AccessDenied", "Request has expired", 403, Expires=expired_at, ServerTime=_iso(now))
+        message = "The difference between the request time and the current time is too large."
+        return UncodedError(
+            "RequestTimeTooSkewed",
+            message,
+            403,
+            RequestTime=signature.timestamp,
+            ServerTime=_iso(now),
+            MaxAllowedSkewMilliseconds=str(SKEW_SECONDS * 1000),
+        )
+    if late:
+        bound, shift = _basic(now - valid), f"- {valid // 60} min."
+        text = f"Signature expired: {signature.timestamp} is now earlier than {bound} ({_basic(now)} {shift})"
+    else:
+        bound, shift = _basic(now + SKEW_SECONDS), f"+ {SKEW_SECONDS // 60} min."
+        text = f"Signature not yet current: {signature.timestamp} is still later than {bound} ({_basic(now)} {shift})"
+    return fault(operation, Reason.MISMATCH, text)
+
+
+def _basic(epoch: int) -> str:
+    return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(epoch))
+
+
+def _iso(epoch: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch))

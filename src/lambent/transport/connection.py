@@ -1,0 +1,416 @@
+"""One client connection: bytes in, whole requests to the handler one after another, answers out in order.
+
+uvicorn's server runs it in the place of its own HTTP protocol, which leaves limits to others and gives an application
+the body in pieces. It costs one task per request, no timer (the server sweeps `deadline`s) and one write per answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import httptools
+
+from lambent import ids
+from lambent.request import Request, Response
+from lambent.transport.limits import Limits
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+log = logging.getLogger(__name__)
+
+STATUS_LINES = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus if status >= 200
+}
+#: Headers that mean something to the transport itself.
+TRANSPORT_HEADERS = frozenset((b"host", b"expect", b"content-length"))
+#: Larger bodies are handed to the kernel as they are, smaller ones are copied behind their head.
+JOIN_BYTES = 64 * 1024
+NEVER = float("inf")
+
+
+class Exchange(NamedTuple):
+    """A request read whole, and what its connection must do after the answer."""
+
+    request: Request
+    keep_alive: bool
+    #: HTTP/1.0 knows no chunks.
+    chunks: bool
+
+
+class Connection(asyncio.Protocol):
+    """Made by the event loop for every accepted socket; `config`, `server_state` … is what uvicorn gives a protocol."""
+
+    def __init__(
+        self,
+        handler: Handler,
+        limits: Limits,
+        sandbox_id: str | None = None,
+        group: set[Connection] | None = None,
+        *,
+        config: Any = None,
+        server_state: Any,
+        app_state: Any = None,
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = _loop or asyncio.get_running_loop()
+        self.handler = handler
+        self.limits = limits
+        self.sandbox_id = sandbox_id
+
+        # Shared with the server
+        self.connections: set[Connection] = server_state.connections
+        self.tasks: set[asyncio.Task[None]] = server_state.tasks
+        self.server_state = server_state
+        #: Connections through the same sandbox's listener; None for the region's own.
+        self.group = group
+
+        # Per connection
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]
+        self.parser = httptools.HttpRequestParser(self)
+        self.client_host = ""
+        #: When the sweep closes this connection, by the loop's clock. Never while a request is being answered.
+        self.deadline = NEVER
+        #: Being answered now. Invariant: `waiting` is empty while this is None.
+        self.current: Exchange | None = None
+        self.waiting: deque[Exchange] = deque()
+        #: A refusal that waits for the answers before it.
+        self.refusal: bytes | None = None
+        #: True: whatever arrives is thrown away.
+        self.discarding = False
+        self.draining = False
+        self._writable: asyncio.Future[None] | None = None
+
+        # Per request, while it is read
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.chunks: list[bytes] = []
+        self.hosts = 0
+        self.expects = False
+        self.content_length = 0
+        self.reading_head = False
+        self.head_bytes = 0
+        self.body_bytes = 0
+        self.body_started = 0.0
+
+    def __repr__(self) -> str:
+        doing = "discarding" if self.discarding else "answering" if self.current else "reading"
+        return f"<Connection {self.client_host or self.sandbox_id} {doing}, {len(self.waiting)} waiting>"
+
+    # ---- called by the event loop --------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        peer = transport.get_extra_info("peername")
+        self.client_host = peer[0] if isinstance(peer, tuple) else ""
+        self.connections.add(self)
+        if self.group is not None:
+            self.group.add(self)
+            if len(self.group) > self.limits.sandbox_connections:
+                self.transport.abort()
+                return
+        self.deadline = self.loop.time() + self.limits.head_seconds
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        # A handler that runs goes on: AWS finishes an invocation whose caller has hung up.
+        self.connections.discard(self)
+        if self.group is not None:
+            self.group.discard(self)
+        self.discarding = True
+        self.waiting.clear()
+        self.deadline = NEVER
+        self.parser = None  # type: ignore[assignment]  # breaks the cycle with its callbacks
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+
+    def eof_received(self) -> bool:
+        # A client may close its half early and still wait for the answer.
+        if self.current is None:
+            return False
+        self.draining = True
+        return True
+
+    def data_received(self, data: bytes) -> None:
+        if self.discarding:
+            return
+        if self.reading_head:
+            self.head_bytes += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # The request is answered as plain HTTP/1.1; what follows it cannot be read any more.
+            self.discarding = True
+        except (httptools.HttpParserError, httptools.HttpParserInvalidURLError) as error:
+            if not self.discarding:
+                self._refuse(400, "BadRequestException", f"The request is not valid HTTP: {error}.")
+        else:
+            if self.reading_head and self.head_bytes > self.limits.head_bytes:
+                self._refuse(431, "RequestHeaderFieldsTooLarge", "The request line and headers are too large.")
+
+    def pause_writing(self) -> None:
+        self._writable = self.loop.create_future()
+        self.deadline = self.loop.time() + self.limits.write_seconds
+
+    def resume_writing(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+        self._set_deadline()
+
+    # ---- called by the parser --------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.chunks = []
+        self.hosts = 0
+        self.expects = False
+        self.content_length = 0
+        self.reading_head = True
+        self.head_bytes = 0
+        self.body_bytes = 0
+        self._set_deadline()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in TRANSPORT_HEADERS:
+            if name == b"host":
+                self.hosts += 1
+            elif name == b"expect":
+                self.expects = value.lower() == b"100-continue"
+            else:
+                self.content_length = int(value)
+        self.headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self.reading_head = False
+        if self.hosts != 1 and (self.hosts > 1 or self.parser.get_http_version() != "1.0"):
+            self._refuse(400, "BadRequestException", "A request needs exactly one Host header.")
+        elif self.content_length > self.limits.body_bytes:
+            self._refuse_body()
+        elif self.content_length or self.expects:
+            self.body_started = self.loop.time()
+            self._set_deadline()
+            if self.expects and not self.current:
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, body: bytes) -> None:
+        if self.discarding:
+            return
+        self.chunks.append(body)
+        self.body_bytes += len(body)
+        if self.body_bytes > self.limits.body_bytes:
+            self._refuse_body()
+        elif self.body_bytes < self.content_length:
+            self._set_deadline()
+
+    def on_message_complete(self) -> None:
+        if self.discarding:
+            return
+        path, _, query = self.url.partition(b"?")
+        if not path.startswith(b"/"):
+            path = _path_of_absolute_form(path)
+            if not path:
+                self._refuse(400, "BadRequestException", "The request target is not a path.")
+                return
+        parser = self.parser
+        chunks = self.chunks
+        request = Request(
+            parser.get_method().decode("ascii"),
+            path,
+            query,
+            self.headers,
+            chunks[0] if len(chunks) == 1 else b"".join(chunks),
+            ids.request_id(),
+            self.client_host,
+            "http",
+            self.sandbox_id,
+        )
+        self.chunks = []
+        keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
+        exchange = Exchange(request, keep_alive, parser.get_http_version() != "1.0")
+        if self.current is None:
+            self._start(exchange)
+        else:
+            # Answers keep the order of their requests; the client is made to wait meanwhile.
+            self.waiting.append(exchange)
+            self.transport.pause_reading()
+
+    # ---- answering -------------------------------------------------------------------------------------------------
+
+    def _start(self, exchange: Exchange) -> None:
+        self.current = exchange
+        self.deadline = NEVER
+        task = self.loop.create_task(self._answer(exchange))
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _answer(self, exchange: Exchange) -> None:
+        try:
+            response = await self.handler(exchange.request)
+            if response.stream is None:
+                self._send(exchange, response)
+            else:
+                await self._send_stream(exchange, response)
+        except Exception:
+            # Nothing above this frame could answer; without the close the client would wait for ever.
+            log.exception("Request %s could not be answered.", exchange.request.id)
+            self.transport.abort()
+            return
+        self._finish(exchange)
+
+    def _send(self, exchange: Exchange, response: Response) -> None:
+        body = response.body
+        keep = exchange.keep_alive and not self.draining
+        head = self._head(exchange, response, keep, length=len(body))
+        if exchange.request.method == "HEAD" or response.status in (204, 304):
+            self.transport.write(head)
+        elif len(body) <= JOIN_BYTES:
+            self.transport.write(head + body)
+        else:
+            self.transport.writelines((head, body))
+
+    async def _send_stream(self, exchange: Exchange, response: Response) -> None:
+        assert response.stream is not None
+        chunked = exchange.chunks
+        exchange = exchange if chunked else exchange._replace(keep_alive=False)
+        self.transport.write(self._head(exchange, response, exchange.keep_alive and not self.draining, length=None))
+        if response.body:
+            self.transport.write(_chunk(response.body) if chunked else response.body)
+        async for piece in response.stream:
+            if self._writable is not None:
+                await self._writable
+            if self.transport.is_closing():
+                return
+            if piece:
+                self.transport.write(_chunk(piece) if chunked else piece)
+        if chunked:
+            self.transport.write(b"0\r\n\r\n")
+        else:
+            self.transport.close()
+
+    def _head(self, exchange: Exchange, response: Response, keep_alive: bool, length: int | None) -> bytes:
+        """Status line and headers. `length` None: the body comes in chunks."""
+        parts = [
+            STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
+            b"date: ",
+            self.server_state.default_headers[0][1],
+            b"\r\nx-amzn-RequestId: ",
+            exchange.request.id.encode(),
+        ]
+        for name, value in response.headers:
+            if name == b"content-length" or name == b"Content-Length":
+                # The handler knows better where the body is not sent (HEAD).
+                length = None if length is None else int(value)
+                continue
+            if b"\n" in value or b"\r" in value:
+                # It would let whoever chose the value write headers of its own.
+                raise ValueError(f"The header {name!r} of answer {exchange.request.id} has a line break in it.")
+            parts += (b"\r\n", name, b": ", value)
+        if length is None and response.stream is not None:
+            if exchange.chunks:
+                parts.append(b"\r\ntransfer-encoding: chunked")
+        elif response.status != 204:
+            parts.append(b"\r\ncontent-length: %d" % (length or 0))
+        if not keep_alive:
+            parts.append(b"\r\nconnection: close")
+        parts.append(b"\r\n\r\n")
+        return b"".join(parts)
+
+    def _finish(self, exchange: Exchange) -> None:
+        self.current = None
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        if self.waiting and exchange.keep_alive:
+            self._start(self.waiting.popleft())
+            if not self.waiting:
+                self.transport.resume_reading()
+        elif self.refusal is not None:
+            self._write_refusal(self.refusal)
+        elif not exchange.keep_alive or self.draining or self.discarding:
+            self.transport.close()
+        else:
+            self._set_deadline()
+
+    # ---- refusing --------------------------------------------------------------------------------------------------
+
+    def _refuse_body(self) -> None:
+        limit = self.limits.body_bytes
+        self._refuse(413, "RequestEntityTooLargeException", f"Request must be smaller than {limit} bytes")
+
+    def _refuse(self, status: int, code: str, message: str) -> None:
+        """Answer without the handler and read no further request from this connection."""
+        text = message.replace("\\", "").replace('"', "'")
+        body = f'{{"Type":"User","message":"{text}"}}'.encode()
+        refusal = b"".join(
+            (
+                STATUS_LINES[status],
+                b"content-type: application/json\r\nx-amzn-ErrorType: ",
+                code.encode(),
+                b"\r\nx-amzn-RequestId: ",
+                ids.request_id().encode(),
+                b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
+                body,
+            )
+        )
+        self.discarding = True
+        if self.current is None:
+            self._write_refusal(refusal)
+        else:
+            self.refusal = refusal
+
+    def _write_refusal(self, refusal: bytes) -> None:
+        # Closing at once would reset the connection under a client that is still sending, and it would never see why.
+        self.transport.write(refusal)
+        self.transport.write_eof()
+        self.deadline = self.loop.time() + self.limits.discard_seconds
+
+    # ---- time ------------------------------------------------------------------------------------------------------
+
+    def _set_deadline(self) -> None:
+        if self.current is not None:
+            self.deadline = NEVER if self._writable is None else self.deadline
+        elif self.reading_head:
+            self.deadline = self.loop.time() + self.limits.head_seconds
+        elif self.body_bytes < self.content_length or self.expects:
+            grace = self.limits.body_seconds + self.body_bytes / self.limits.body_rate
+            self.deadline = self.body_started + grace
+        else:
+            self.deadline = self.loop.time() + self.limits.idle_seconds
+
+    def expire(self) -> None:
+        """Called by the server's sweep when `deadline` has passed."""
+        self.deadline = NEVER
+        waits_for_request = self.current is None and not self.discarding
+        if waits_for_request and (self.reading_head or self.chunks or self.body_bytes < self.content_length):
+            self._refuse(408, "RequestTimeout", "The request did not arrive in time.")
+        elif self.current is not None or self.discarding:
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    def shutdown(self) -> None:
+        """Called by the server when it stops: close now, or after the answer that is on its way."""
+        self.draining = True
+        if self.current is None:
+            self.transport.close()
+
+
+def _chunk(piece: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(piece), piece)
+
+
+def _path_of_absolute_form(target: bytes) -> bytes:
+    """`/a` of `http://host/a`, as proxies ask; empty where the target is neither."""
+    scheme, separator, rest = target.partition(b"://")
+    if not separator or scheme.lower() not in (b"http", b"https"):
+        return b""
+    return b"/" + rest.partition(b"/")[2]
