@@ -1,0 +1,102 @@
+"""What AWS's services do differently on the wire and no model says: one row per service, read at compile time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    #: Code of an error that the model's constraints find.
+    validation_code: str = "ValidationException"
+    #: Whether lengths, patterns, enumerations and required members are checked here; S3 answers with errors of its own.
+    checks_constraints: bool = True
+    #: Stands before the name of a modelled error in `__type`.
+    error_namespace: str = ""
+    #: Protocols that the service takes beside those of its model.
+    extra_protocols: tuple[str, ...] = ()
+    #: Codes that AWS's query protocol has for error shapes, where the model lost them when the service moved to JSON.
+    query_codes: Mapping[str, str] = field(default_factory=dict)
+    #: Content-Type of a body that is a blob, by operation.
+    blob_types: Mapping[str, str] = field(default_factory=dict)
+    #: Header that carries the request id.
+    request_id_header: bytes = b"x-amzn-requestid"
+    #: XML namespace of answers where the model has none.
+    xml_namespace: str | None = None
+    #: Root elements of XML answers that are not named after the output's shape, by operation.
+    xml_roots: Mapping[str, str] = field(default_factory=dict)
+
+
+_SQS_QUERY_CODES = {
+    "QueueDoesNotExist": "AWS.SimpleQueueService.NonExistentQueue",
+    "QueueDeletedRecently": "AWS.SimpleQueueService.QueueDeletedRecently",
+    "QueueNameExists": "QueueAlreadyExists",
+    "MessageNotInflight": "AWS.SimpleQueueService.MessageNotInflight",
+    "PurgeQueueInProgress": "AWS.SimpleQueueService.PurgeQueueInProgress",
+    "TooManyEntriesInBatchRequest": "AWS.SimpleQueueService.TooManyEntriesInBatchRequest",
+    "EmptyBatchRequest": "AWS.SimpleQueueService.EmptyBatchRequest",
+    "BatchEntryIdsNotDistinct": "AWS.SimpleQueueService.BatchEntryIdsNotDistinct",
+    "BatchRequestTooLong": "AWS.SimpleQueueService.BatchRequestTooLong",
+    "InvalidBatchEntryId": "AWS.SimpleQueueService.InvalidBatchEntryId",
+    "UnsupportedOperation": "AWS.SimpleQueueService.UnsupportedOperation",
+}
+
+_S3_ROOTS = {
+    "ListBuckets": "ListAllMyBucketsResult",
+    "ListDirectoryBuckets": "ListAllMyDirectoryBucketsResult",
+    "ListObjects": "ListBucketResult",
+    "ListObjectsV2": "ListBucketResult",
+    "ListObjectVersions": "ListVersionsResult",
+    "ListMultipartUploads": "ListMultipartUploadsResult",
+    "ListParts": "ListPartsResult",
+    "CreateMultipartUpload": "InitiateMultipartUploadResult",
+    "CompleteMultipartUpload": "CompleteMultipartUploadResult",
+    "CreateSession": "CreateSessionResult",
+    "DeleteObjects": "DeleteResult",
+    "GetBucketAccelerateConfiguration": "AccelerateConfiguration",
+    "GetBucketAcl": "AccessControlPolicy",
+    "GetObjectAcl": "AccessControlPolicy",
+    "GetBucketCors": "CORSConfiguration",
+    "GetBucketLifecycle": "LifecycleConfiguration",
+    "GetBucketLifecycleConfiguration": "LifecycleConfiguration",
+    "GetBucketLocation": "LocationConstraint",
+    "GetBucketLogging": "BucketLoggingStatus",
+    "GetBucketRequestPayment": "RequestPaymentConfiguration",
+    "GetBucketTagging": "Tagging",
+    "GetObjectTagging": "Tagging",
+    "GetBucketVersioning": "VersioningConfiguration",
+    "GetBucketWebsite": "WebsiteConfiguration",
+    "GetObjectAttributes": "GetObjectAttributesResponse",
+    "ListBucketAnalyticsConfigurations": "ListBucketAnalyticsConfigurationResult",
+    "ListBucketInventoryConfigurations": "ListInventoryConfigurationsResult",
+    "ListBucketMetricsConfigurations": "ListMetricsConfigurationsResult",
+}
+
+DIALECTS: Mapping[str, Dialect] = {
+    "lambda": Dialect(blob_types={"Invoke": "application/json"}),
+    "logs": Dialect(validation_code="InvalidParameterException"),
+    "sts": Dialect(validation_code="ValidationError"),
+    "iam": Dialect(validation_code="ValidationError"),
+    "sns": Dialect(validation_code="ValidationError"),
+    "sqs": Dialect(
+        error_namespace="com.amazonaws.sqs#",
+        extra_protocols=("query",),
+        query_codes=_SQS_QUERY_CODES,
+        xml_namespace="http://queue.amazonaws.com/doc/2012-11-05/",
+    ),
+    "dynamodb": Dialect(error_namespace="com.amazonaws.dynamodb.v20120810#"),
+    "cloudwatch": Dialect(validation_code="ValidationError", error_namespace="com.amazonaws.cloudwatch.v2010_08_01#"),
+    "s3": Dialect(
+        checks_constraints=False,
+        request_id_header=b"x-amz-request-id",
+        xml_namespace="http://s3.amazonaws.com/doc/2006-03-01/",
+        xml_roots=_S3_ROOTS,
+    ),
+}
+
+_PLAIN = Dialect()
+
+
+def dialect_of(service: str) -> Dialect:
+    return DIALECTS.get(service, _PLAIN)

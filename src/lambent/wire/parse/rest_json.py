@@ -1,0 +1,57 @@
+"""rest-json requests: members in URI, query and headers; the rest in a JSON body, or one member as the whole body."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lambent.request import Request
+from lambent.wire.api_model import OperationModel, Shape
+from lambent.wire.parse.http_bindings import compile_bindings
+from lambent.wire.parse.json_values import JsonReader, decode_json
+from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_nothing, read_raw_payload
+
+
+class RestJsonParser:
+    def __init__(self) -> None:
+        self._json = JsonReader()
+
+    def compile(self, operation: OperationModel) -> Parse:
+        shape = operation.input
+        if shape is None:
+            return read_nothing
+        read_bindings, read_body = compile_bindings(shape), self._body(shape)
+
+        def parse(request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
+            params: dict[str, Any] = {}
+            read_bindings(request, uri_params, params)
+            if read_body:
+                read_body(request.body, params)
+            return params
+
+        return parse
+
+    def _body(self, shape: Shape) -> BodyReader | None:
+        if shape.payload:
+            return self._payload(shape.payload, shape.members[shape.payload])
+        members = body_members(shape)
+        if not members:
+            return None
+        read = self._json.structure(shape, members)
+
+        def read_body(body: bytes, params: dict[str, Any]) -> None:
+            if body:
+                params.update(read(decode_json(body)))
+
+        return read_body
+
+    def _payload(self, name: str, member: Shape) -> BodyReader:
+        if member.type in {"blob", "string"}:
+            return read_raw_payload(name, member)
+        read = self._json.compile(member)
+
+        def read_body(body: bytes, params: dict[str, Any]) -> None:
+            if body:
+                params[name] = read(decode_json(body))
+
+        return read_body

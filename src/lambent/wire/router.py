@@ -1,0 +1,134 @@
+"""Which operation a request asks for.
+
+Each protocol names it in a place of its own: a target header, a path, a form's Action, method and URI. Where one place
+fits several services, the service that the signature is scoped to decides; unsigned requests are matched all the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lambent.errors import AwsError, UnknownOperationException
+from lambent.request import Request
+from lambent.wire.api_model import ApiModels, ServiceModel
+from lambent.wire.dialects import dialect_of
+from lambent.wire.operation import Codec, Operation
+from lambent.wire.text import parse_query
+from lambent.wire.uri_index import UriIndex
+
+_REST = frozenset({"rest-json", "rest-xml"})
+_FORM = b"application/x-www-form-urlencoded"
+
+
+class InvalidAction(AwsError):
+    """The action or operation requested is invalid. Verify that the action is typed correctly."""
+
+
+class MissingAction(AwsError):
+    """The request is missing an action or a required parameter."""
+
+
+class Router:
+    """Built once from the models of the served services."""
+
+    def __init__(self, models: ApiModels) -> None:
+        services = [models.service(name) for name in models.services]
+        self._codecs: dict[tuple[str, str], Codec] = {
+            (service.name, protocol): Codec(service, protocol)
+            for service in services
+            for protocol in (*service.protocols, *dialect_of(service.name).extra_protocols)
+        }
+        self._by_target = {s.metadata.target_prefix: s for s in services if s.metadata.target_prefix}
+        self._by_signing_name: dict[str, list[ServiceModel]] = {}
+        for service in services:
+            self._by_signing_name.setdefault(service.signing_name, []).append(service)
+        self._targets: dict[bytes, Operation] = {}
+        self._uris = {
+            service.name: UriIndex([op for name in service.operation_names if (op := service.operation(name))])
+            for service in services
+            if service.metadata.protocol in _REST
+        }
+        # S3's `/{Bucket}/{Key+}` takes any path, so it is asked last.
+        self._rest = sorted((s for s in services if s.name in self._uris), key=lambda s: s.name == "s3")
+        self._query = [s for s in services if (s.name, "query") in self._codecs]
+
+    def __repr__(self) -> str:
+        return f"<Router {' '.join(sorted({service for service, _ in self._codecs}))}>"
+
+    def match(self, request: Request) -> Operation:
+        """Raises UnknownOperationException, InvalidAction or MissingAction."""
+        target = request.header(b"x-amz-target")
+        if target is not None:
+            return self._targets.get(target) or self._match_target(target)
+        if request.raw_path.startswith(b"/service/") and request.header(b"smithy-protocol"):
+            return self._match_rpc(request)
+        scope = signed_service(request)
+        services: Sequence[ServiceModel] = self._by_signing_name.get(scope, ()) if scope else ()
+        rest = [service for service in services if service.name in self._uris]
+        if rest or (not services and not _is_form(request)):
+            return self._match_uri(rest or self._rest, request)
+        return self._match_action(services or self._query, request)
+
+    def _match_target(self, target: bytes) -> Operation:
+        prefix, _, name = target.decode("latin-1").rpartition(".")
+        service = self._by_target.get(prefix)
+        codec = self._codecs.get((service.name, "json")) if service else None
+        model = service.operation(name) if service else None
+        if codec is None or model is None:
+            raise UnknownOperationException()
+        # Only names of the models get here, so the table stays small.
+        operation = self._targets[target] = codec.operation(model).match({})
+        return operation
+
+    def _match_rpc(self, request: Request) -> Operation:
+        parts = request.raw_path.decode("latin-1").split("/")
+        if len(parts) == 5 and parts[3] == "operation":
+            # The service may stand with its namespace: `com.amazonaws.cloudwatch#Granite…` or with dots.
+            service = self._by_target.get(parts[2].rpartition("#")[2].rpartition(".")[2])
+            codec = self._codecs.get((service.name, "smithy-rpc-v2-cbor")) if service else None
+            model = service.operation(parts[4]) if service else None
+            if codec and model and request.header(b"smithy-protocol") == b"rpc-v2-cbor":
+                return codec.operation(model).match({})
+        raise UnknownOperationException()
+
+    def _match_uri(self, services: Sequence[ServiceModel], request: Request) -> Operation:
+        for service in services:
+            found = self._uris[service.name].find(request)
+            if found is not None:
+                model, labels = found
+                return self._codecs[service.name, service.metadata.protocol].operation(model).match(labels)
+        raise UnknownOperationException()
+
+    def _match_action(self, services: Sequence[ServiceModel], request: Request) -> Operation:
+        form = parse_query(request.query) | parse_query(request.body)
+        action, version = form.get("Action", [""])[-1], form.get("Version", [""])[-1]
+        if not action:
+            raise MissingAction()
+        fitting = [s for s in services if (s.name, "query") in self._codecs and s.operation(action)]
+        # An unsigned Action may be one of several services; their versions differ.
+        fitting = [s for s in fitting if s.metadata.api_version == version] or fitting
+        if not fitting:
+            raise InvalidAction(f"Could not find operation {action[:100]} for version {version[:30] or 'NO_VERSION'}.")
+        model = fitting[0].operation(action)
+        assert model is not None
+        return self._codecs[fitting[0].name, "query"].operation(model).match({})
+
+
+def _is_form(request: Request) -> bool:
+    content_type = request.header(b"content-type")
+    if content_type is not None and content_type.startswith(_FORM):
+        return True
+    return request.query.startswith(b"Action=") or b"&Action=" in request.query
+
+
+def signed_service(request: Request) -> str | None:
+    """The service in the scope of the request's signature, `AKID/20250101/us-east-1/lambda/aws4_request`."""
+    authorization = request.header(b"authorization")
+    if authorization is not None:
+        start = authorization.find(b"Credential=")
+        scope = authorization[start + 11 :].split(b",", 1)[0].split(b"/") if start >= 0 else ()
+        return scope[-2].decode("latin-1") if len(scope) >= 5 else None
+    if b"X-Amz-Credential=" in request.query:
+        scope_text = parse_query(request.query).get("X-Amz-Credential", [""])[0].split("/")
+        return scope_text[-2] if len(scope_text) >= 5 else None
+    return None

@@ -1,0 +1,70 @@
+"""What the serialisers of all protocols share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lambent.errors import AwsError
+from lambent.request import Request, Response
+from lambent.wire.api_model import OperationModel, Shape
+
+#: Result in, answer out.
+Serialize = Callable[[dict[str, Any], Request], Response]
+
+HeaderList = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error with everything that the model knows of it, ready for a protocol to write."""
+
+    #: Shape of a modelled error.
+    shape: Shape | None
+    #: Name of the error, as `__type` and `x-amzn-ErrorType` have it.
+    name: str
+    #: Name of the error under the XML protocols.
+    code: str
+    status: int
+    message: str
+    #: Members of the error's shape, its message among them.
+    members: dict[str, Any]
+    headers: dict[str, str]
+
+    @property
+    def sender(self) -> bool:
+        """Whether the caller is to blame."""
+        return self.status < 500
+
+    @classmethod
+    def of(cls, error: AwsError, shape: Shape | None, query_codes: dict[str, str]) -> Fault:
+        traits = shape.data.error if shape else None
+        status = (traits and traits.http_status_code) or (500 if shape and shape.data.fault else error.status)
+        name = shape.name if shape else error.wire_code
+        code = query_codes.get(name) or (shape.error_code if shape else name)
+        return cls(shape, name, code, status, error.message, _members(error, shape), error.headers)
+
+
+def _members(error: AwsError, shape: Shape | None) -> dict[str, Any]:
+    """The error's members under their modelled names, with its message where the shape has one for it."""
+    known = shape.members if shape else {}
+    message_member = next((name for name in known if name.lower() == "message"), "message")
+    return {message_member: error.message} | error.members
+
+
+class Serializer(Protocol):
+    """One protocol for one service."""
+
+    def compile(self, operation: OperationModel) -> Serialize: ...
+
+    def fault(self, fault: Fault, request: Request) -> Response: ...
+
+
+def fault_headers(fault: Fault) -> HeaderList:
+    return [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
+
+
+def query_error(fault: Fault) -> bytes:
+    """For clients of services that once spoke the query protocol: the error's code of then, and whose fault it is."""
+    return f"{fault.code};{'Sender' if fault.sender else 'Receiver'}".encode()

@@ -1,0 +1,103 @@
+"""rest-json answers: status and headers from members, the rest as a JSON body or one member as the whole body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lambent.request import Request, Response
+from lambent.wire.api_model import Metadata, OperationModel, Shape
+from lambent.wire.dialects import Dialect
+from lambent.wire.eventstream import EventWriter, StreamBody
+from lambent.wire.parse.protocol import body_members
+from lambent.wire.serialize.http_bindings import compile_headers, status_member
+from lambent.wire.serialize.json_values import JsonWriter, encode_json
+from lambent.wire.serialize.protocol import Fault, HeaderList, Serialize, fault_headers
+
+_JSON = (b"content-type", b"application/json")
+
+Body = bytes | StreamBody
+WriteBody = Callable[[dict[str, Any]], Body]
+
+
+class RestJsonSerializer:
+    def __init__(self, dialect: Dialect, _metadata: Metadata | None = None) -> None:
+        self._json = JsonWriter()
+        self._dialect = dialect
+
+    def compile(self, operation: OperationModel) -> Serialize:
+        shape = operation.output
+        status = operation.http.response_code
+        id_header = self._dialect.request_id_header
+        if shape is None:
+            return lambda _result, request: Response(status, [(id_header, request.id.encode())])
+        write_headers, status_from = compile_headers(shape), status_member(shape)
+        write_body, content_type = self._body(shape, operation.name)
+
+        def serialize(result: dict[str, Any], request: Request) -> Response:
+            headers: HeaderList = [(id_header, request.id.encode())]
+            write_headers(result, headers)
+            code = (status_from and result.get(status_from)) or status
+            if code == 204:
+                return Response(code, headers)
+            body = write_body(result)
+            if body and all(name != b"content-type" for name, _ in headers):
+                headers.append((b"content-type", content_type))
+            if isinstance(body, bytes):
+                return Response(code, headers, body)
+            return Response(code, headers, stream=body)
+
+        return serialize
+
+    def _body(self, shape: Shape, operation: str) -> tuple[WriteBody, bytes]:
+        if not shape.payload:
+            write = self._json.structure(shape, body_members(shape))
+            return (lambda result: encode_json(write(result))), b"application/json"
+        name, member = shape.payload, shape.members[shape.payload]
+        if member.data.eventstream:
+            events = EventWriter(member, self._json.bytes_of, "application/json")
+            return (lambda result: events.stream(result.get(name))), b"application/vnd.amazon.eventstream"
+        if member.type in {"blob", "string"}:
+            default = "application/octet-stream" if member.type == "blob" else "text/plain"
+            return _raw_payload(name), self._dialect.blob_types.get(operation, default).encode()
+        convert = self._json.compile(member)
+        return _json_payload(name, convert), b"application/json"
+
+    def fault(self, fault: Fault, request: Request) -> Response:
+        headers: HeaderList = [
+            (self._dialect.request_id_header, request.id.encode()),
+            (b"x-amzn-errortype", fault.name.encode()),
+            _JSON,
+            *fault_headers(fault),
+        ]
+        shape = fault.shape
+        if shape is None:
+            return Response(fault.status, headers, encode_json(fault.members))
+        compile_headers(shape)(fault.members, headers)
+        # AWS Lambda's errors say whose fault they are.
+        members = {"Type": "User" if fault.sender else "Service"} | fault.members
+        ordered = {name: members[name] for name in shape.members if name in members}
+        body = self._json.structure(shape, body_members(shape))(ordered)
+        return Response(fault.status, headers, encode_json(body))
+
+
+def _raw_payload(name: str) -> WriteBody:
+    def write(result: dict[str, Any]) -> Body:
+        value = result.get(name)
+        if isinstance(value, bytes):
+            return value
+        if value is None:
+            return b""
+        return value.encode() if isinstance(value, str) else value  # type: ignore[no-any-return]
+
+    return write
+
+
+def _json_payload(name: str, convert: Callable[[Any], Any] | None) -> WriteBody:
+    def write(result: dict[str, Any]) -> Body:
+        value = result.get(name)
+        if value is None:
+            return b""
+        return encode_json(convert(value) if convert else value)
+
+    return write
