@@ -29,3 +29,5 @@ class Context:
     base_url: str
     #: The execution environment that the call came from, or None.
     sandbox_id: str | None = None
+    #: X-Amzn-Trace-Id as received, "" without.
+    trace_id: str = ""

@@ -49,6 +49,8 @@ class FunctionVersion:
     system_log_level: str | None = None
     #: Active | PassThrough
     tracing_mode: str = "PassThrough"
+    #: x86_64 | arm64: what the package is made for.
+    architecture: str = "x86_64"
     #: Changes with every change of code or configuration: an environment made under another key is never used again.
     environment_key: str = ""
     #: ReservedConcurrentExecutions, None without.
