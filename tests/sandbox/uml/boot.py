@@ -136,7 +136,7 @@ def _guest_free_environment() -> dict[str, str]:
 def _write_init(exchange: Path) -> None:
     """The kernel starts init without arguments, so a script says which interpreter and which exchange folder."""
     init = exchange / "init"
-    init.write_text(f"#!/bin/sh\nexec '{sys.executable}' -I -S '{HERE / 'guest.py'}' '{exchange}'\n")
+    init.write_text(f"#!/bin/sh\nexec '{sys.executable}' -E -S '{HERE / 'guest.py'}' '{exchange}'\n")
     init.chmod(0o755)
 
 

@@ -16,30 +16,28 @@ import sys
 import time
 import traceback
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC = 0x1, 0x2, 0x4, 0x1000, 0x4000
+from reach import (
+    MS_NODEV,
+    MS_NOSUID,
+    ROOTLESS_HOME,
+    ROOTLESS_UID,
+    STASH,
+    add_rootless_user,
+    libc,
+    make_folder,
+    mount,
+    put_back,
+    stash,
+    write,
+)
+
 CLOCK_TICK = 0.05
 SYS_FINIT_MODULE = 313
 RB_POWER_OFF = 0x4321FEDC
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 CGROUP = "/sys/fs/cgroup"
-STASH = "/mnt"
-ROOTLESS_UID = 4242
 MODULES = ("drivers/block/loop.ko", "fs/overlayfs/overlay.ko")
 WRITABLE = ("/tmp", "/var/tmp", "/run", "/dev/shm")
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def mount(source, target, kind, flags=0, options=""):
-    result = libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode())
-    if result != 0:
-        errno = ctypes.get_errno()
-        raise OSError(errno, f"mount {kind or 'bind'} {target}: {os.strerror(errno)}")
-
-
-def write(path, text):
-    with open(path, "w") as file:
-        file.write(text)
 
 
 def main(exchange_on_host):
@@ -60,11 +58,6 @@ def main(exchange_on_host):
     write(f"{exchange}/status", str(status))
 
 
-def make_folder(path):
-    os.makedirs(path, mode=0o755, exist_ok=True)
-    return path
-
-
 def mount_folders(reachable):
     """Writable tmpfs where programs expect it, with the needed paths put back where one of these hides them."""
     stashed = {path: stash(path, number) for number, path in enumerate(reachable)}
@@ -74,26 +67,6 @@ def mount_folders(reachable):
             mount("tmpfs", folder, "tmpfs", options="mode=1777")
     for path, copy in stashed.items():
         put_back(path, copy)
-
-
-def stash(path, number):
-    copy = make_folder(f"{STASH}/{number}")
-    mount(path, copy, "", MS_BIND | MS_REC)
-    return copy
-
-
-def put_back(path, copy):
-    """Make `path` lead to `copy` for every uid: a parent that others may not enter is covered with a tmpfs."""
-    parent = "/"
-    for part in path.strip("/").split("/")[:-1]:
-        parent = os.path.join(parent, part)
-        if os.path.isdir(parent) and not os.stat(parent).st_mode & 0o001:
-            mount("tmpfs", parent, "tmpfs", options="mode=755")
-        os.makedirs(parent, mode=0o755, exist_ok=True)
-    if not os.path.exists(path):
-        os.mkdir(path, 0o755)
-    if not os.listdir(path):
-        mount(copy, path, "", MS_BIND | MS_REC)
 
 
 def mount_devices():
@@ -129,13 +102,8 @@ def bring_loopback_up():
 
 
 def enter_rootless():
-    """A uid that nothing on the machine knows, in a cgroup delegated to it as systemd's Delegate=yes does."""
-    passwd = f"{STASH}/passwd"
-    with open("/etc/passwd") as file:
-        write(passwd, file.read() + f"rootless:x:{ROOTLESS_UID}:{ROOTLESS_UID}::/run/rootless:/bin/sh\n")
-    mount(passwd, "/etc/passwd", "", MS_BIND)
-    home = make_folder("/run/rootless")
-    os.chown(home, ROOTLESS_UID, ROOTLESS_UID)
+    """A fresh user, in a cgroup delegated to it as systemd's Delegate=yes does."""
+    add_rootless_user()
     delegated = make_folder(f"{CGROUP}/user.slice")
     hand_down_controllers(delegated)
     delegated = make_folder(f"{delegated}/delegated.scope")
@@ -151,7 +119,7 @@ def enter_rootless():
 
 
 def run_job(job, output, identity):
-    home = "/run/rootless" if identity else "/run"
+    home = ROOTLESS_HOME if identity else "/run"
     environment = {
         "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
         "HOME": home,
