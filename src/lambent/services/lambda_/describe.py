@@ -1,0 +1,80 @@
+"""Functions as AWS describes them: the FunctionConfiguration shape with every field that AWS always sends."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from lambent.arn import function_arn
+from lambent.invoke.report import runtime_version_arn
+from lambent.services.lambda_.domain import Function, State, UpdateStatus, iso_time
+from lambent.services.lambda_.names import LATEST
+
+#: AWS gives this text for creations and updates alike.
+_CREATING = "The function is being created."
+
+
+def configuration(function: Function, qualifier: str | None = None) -> dict[str, Any]:
+    """The whole FunctionConfiguration; its ARN carries `qualifier` if the caller named one."""
+    return {
+        **list_entry(function, qualifier),
+        **_lifecycle(function),
+        "RuntimeVersionConfig": {"RuntimeVersionArn": runtime_version_arn(function.region, function.settings.runtime)},
+    }
+
+
+def list_entry(function: Function, qualifier: str | None = None) -> dict[str, Any]:
+    """As lists show it: without state, update status and runtime version."""
+    settings = function.settings
+    entry: dict[str, Any] = {
+        "FunctionName": function.name,
+        "FunctionArn": function_arn(function.region, function.account, function.name, qualifier),
+        "Runtime": settings.runtime,
+        "Role": settings.role,
+        "Handler": settings.handler,
+        "CodeSize": function.package.size,
+        "Description": settings.description,
+        "Timeout": settings.timeout_s,
+        "MemorySize": settings.memory_mb,
+        "LastModified": iso_time(function.modified_ms),
+        "CodeSha256": code_sha256(function.package.sha256),
+        "Version": LATEST,
+        "TracingConfig": {"Mode": settings.tracing_mode},
+        "RevisionId": function.revision_id,
+        "PackageType": "Zip",
+        "Architectures": [settings.architecture],
+        "EphemeralStorage": {"Size": settings.tmp_mb},
+        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "LoggingConfig": _logging(function),
+    }
+    if function.environment is not None:
+        entry["Environment"] = {"Variables": dict(function.environment)}
+    return entry
+
+
+def code_sha256(digest: str) -> str:
+    """A SHA-256 in hex as AWS writes CodeSha256."""
+    return base64.b64encode(bytes.fromhex(digest)).decode()
+
+
+def _lifecycle(function: Function) -> dict[str, Any]:
+    if function.state is State.PENDING:
+        return {"State": "Pending", "StateReason": _CREATING, "StateReasonCode": "Creating"}
+    if function.update_status is UpdateStatus.IN_PROGRESS:
+        return {
+            "State": "Active",
+            "LastUpdateStatus": "InProgress",
+            "LastUpdateStatusReason": _CREATING,
+            "LastUpdateStatusReasonCode": "Creating",
+        }
+    return {"State": "Active", "LastUpdateStatus": "Successful"}
+
+
+def _logging(function: Function) -> dict[str, Any]:
+    settings = function.settings
+    logging: dict[str, Any] = {"LogFormat": settings.log_format, "LogGroup": function.log_group}
+    if settings.application_log_level:
+        logging["ApplicationLogLevel"] = settings.application_log_level
+    if settings.system_log_level:
+        logging["SystemLogLevel"] = settings.system_log_level
+    return logging

@@ -1,0 +1,121 @@
+"""A function as a value: its settings, its package, its state; and what changes of state there are. No I/O.
+
+Values are frozen; an update makes a new one. `describe` renders them for AWS, `store` keeps them, `directory` turns
+them into what the data plane runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from lambent.arn import function_arn
+from lambent.ids import hex_id, revision_id
+
+
+class State(enum.StrEnum):
+    PENDING = "Pending"
+    ACTIVE = "Active"
+
+
+class UpdateStatus(enum.StrEnum):
+    IN_PROGRESS = "InProgress"
+    SUCCESSFUL = "Successful"
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What UpdateFunctionConfiguration may change, but for the environment; stored as JSON.
+
+    A new field needs a default: rows written before it lack it.
+    """
+
+    role: str
+    runtime: str
+    handler: str
+    description: str = ""
+    timeout_s: int = 3
+    memory_mb: int = 128
+    tmp_mb: int = 512
+    architecture: str = "x86_64"
+    tracing_mode: str = "PassThrough"
+    log_format: str = "Text"
+    application_log_level: str | None = None
+    system_log_level: str | None = None
+    #: None: `/aws/lambda/<name>`.
+    log_group: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A deployment package in the code store."""
+
+    #: Of the zip, in hex: the name of its blob and of its extracted tree.
+    sha256: str
+    #: Of the zip, in bytes.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One function with its $LATEST version."""
+
+    account: str
+    region: str
+    name: str
+    settings: Settings
+    package: Package
+    #: None where none was given: AWS then leaves Environment out of replies.
+    environment: Mapping[str, str] | None
+    modified_ms: int
+    tags: Mapping[str, str] = field(default_factory=dict)
+    state: State = State.PENDING
+    update_status: UpdateStatus = UpdateStatus.SUCCESSFUL
+    revision_id: str = field(default_factory=revision_id)
+    #: Changes with code and configuration, not when an update settles: what environments are keyed by.
+    generation: str = field(default_factory=lambda: hex_id(16))
+    reserved_concurrency: int | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.account, self.region, self.name
+
+    @property
+    def arn(self) -> str:
+        return function_arn(self.region, self.account, self.name)
+
+    @property
+    def log_group(self) -> str:
+        return self.settings.log_group or f"/aws/lambda/{self.name}"
+
+    @property
+    def is_settled(self) -> bool:
+        return self.state is State.ACTIVE and self.update_status is UpdateStatus.SUCCESSFUL
+
+    def updated(self, now: float, **changes: Any) -> Function:
+        """After an update of code or configuration (`changes` are fields) that has yet to settle."""
+        return dataclasses.replace(
+            self,
+            **changes,
+            modified_ms=int(now * 1000),
+            update_status=UpdateStatus.IN_PROGRESS,
+            revision_id=revision_id(),
+            generation=hex_id(16),
+        )
+
+    def settled(self) -> Function:
+        """After the creation or update is through."""
+        return dataclasses.replace(
+            self, state=State.ACTIVE, update_status=UpdateStatus.SUCCESSFUL, revision_id=revision_id()
+        )
+
+
+def iso_time(milliseconds: int) -> str:
+    """`2026-11-23T05:05:25.000+0000`, the form of LastModified."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:03}+0000"

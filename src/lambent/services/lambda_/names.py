@@ -1,0 +1,95 @@
+"""How callers name functions: `name`, `name:qualifier`, a partial ARN, a full one; and what may be wrong."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lambent.arn import function_arn
+from lambent.context import Context
+from lambent.errors import AccessDeniedException, ValidationException
+from lambent.services.lambda_.errors import InvalidParameterValueException, ResourceNotFoundException
+
+LATEST = "$LATEST"
+NAME_LIMIT = 64
+
+_FORM = re.compile(
+    r"(?:arn:(?P<partition>[^:]+):lambda:)?"
+    r"(?:(?P<region>[a-z]+-[a-z0-9-]+-\d):)?"
+    r"(?:(?P<account>\d{12}):)?"
+    r"(?:function:)?"
+    r"(?P<name>[^:]+)"
+    r"(?::(?P<qualifier>[^:]+))?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A function as the caller means it, in the caller's account and region."""
+
+    account: str
+    region: str
+    name: str
+    #: As given, in the name or as the Qualifier parameter; None without.
+    qualifier: str | None
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.account, self.region, self.name
+
+    @property
+    def arn(self) -> str:
+        """The ARN as asked for, qualifier included."""
+        return function_arn(self.region, self.account, self.name, self.qualifier)
+
+    def not_found(self) -> ResourceNotFoundException:
+        return ResourceNotFoundException(f"Function not found: {self.arn}")
+
+
+def function_name(context: Context, text: str, qualifier: str | None = None, *, action: str = "") -> FunctionName:
+    """The function that `text` and `qualifier` name.
+
+    `action` ("GetFunction") words the refusal of another account's function.
+    """
+    if ":" not in text:
+        # The form of nearly every call, Invoke's above all: no pattern to match, nothing to compare.
+        return FunctionName(context.account, context.region, _checked(text), qualifier)
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise InvalidParameterValueException(f"Invalid function name: {text}")
+    name, inner = _checked(form["name"]), form["qualifier"]
+    _check_place(context, form["region"], form["account"], text, action)
+    if inner and qualifier and inner != qualifier:
+        raise InvalidParameterValueException(
+            "The derived qualifier from the function name does not match the specified qualifier."
+        )
+    return FunctionName(context.account, context.region, name, qualifier or inner)
+
+
+def latest_name(context: Context, params: dict[str, str], *, action: str = "") -> FunctionName:
+    """The function of `params`, where only $LATEST can be meant (updates, concurrency)."""
+    name = function_name(context, params["FunctionName"], action=action)
+    if name.qualifier not in (None, LATEST):
+        raise name.not_found()
+    return name
+
+
+def _checked(name: str) -> str:
+    if len(name) > NAME_LIMIT:
+        raise ValidationException(
+            f"1 validation error detected: Value '{name}' at 'functionName' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {NAME_LIMIT}"
+        )
+    return name
+
+
+def _check_place(context: Context, region: str | None, account: str | None, text: str, action: str) -> None:
+    if region and region != context.region:
+        raise ResourceNotFoundException(
+            f"Functions from '{region}' are not reachable in this region ('{context.region}')"
+        )
+    if account and account != context.account:
+        raise AccessDeniedException(
+            f"User: {context.caller.arn} is not authorized to perform: lambda:{action} on resource: {text} "
+            f"because no resource-based policy allows the lambda:{action} action"
+        )

@@ -1,0 +1,66 @@
+"""A function's code: UpdateFunctionCode, and what an upload may be."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import msgspec
+
+from lambent.clock import Clock
+from lambent.context import Context
+from lambent.services.lambda_ import configuration, describe
+from lambent.services.lambda_.changes import Functions, check_revision
+from lambent.services.lambda_.code.store import CodeStore
+from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
+from lambent.services.lambda_.names import latest_name
+
+
+class CodeOperations:
+    def __init__(self, functions: Functions, code: CodeStore, clock: Clock) -> None:
+        self._functions = functions
+        self._code = code
+        self._clock = clock
+
+    async def UpdateFunctionCode(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = latest_name(context, params, action="UpdateFunctionCode")
+        configuration.refuse_unsupported(context, params)
+        # Unzipping is much work to do for a function that isn't there.
+        current = await self._functions.find(name)
+        data = uploaded_zip(params, verb="updating")
+        if params.get("DryRun"):
+            check_revision(current, params.get("RevisionId"))
+            package = await self._code.check(data, "UpdateFunctionCode")
+            return describe.configuration(dataclasses.replace(current, package=package))
+        async with self._code.admitted(data, "UpdateFunctionCode") as package:
+
+            def change(function: Function) -> Function:
+                settings = msgspec.structs.replace(
+                    function.settings, architecture=configuration.architecture(params) or function.settings.architecture
+                )
+                return function.updated(self._clock.now(), package=package, settings=settings)
+
+            updated = await self._functions.update(name, params.get("RevisionId"), change)
+        return describe.configuration(updated)
+
+
+def uploaded_zip(code: dict[str, Any], *, verb: str) -> bytes:
+    """The zip in `code` (FunctionCode, or the parameters of UpdateFunctionCode); raises for any other source."""
+    if code.get("ImageUri"):
+        raise InvalidParameterValueException(
+            f"Please don't provide ImageUri when {verb} a function with packageType Zip."
+        )
+    if code.get("SourceKMSKeyArn"):
+        raise UnsupportedHere("SourceKMSKeyArn", "there is no KMS here.")
+    data: bytes | None = code.get("ZipFile")
+    if code.get("S3Bucket") or code.get("S3Key"):
+        if data is not None:
+            raise InvalidParameterValueException("Please provide either a ZipFile or an S3 location, not both.")
+        raise InvalidParameterValueException(
+            "Error occurred while GetObject. S3 Error Code: NoSuchBucket. "
+            "S3 Error Message: The specified bucket does not exist."
+        )
+    if data is None:
+        raise InvalidParameterValueException("Please provide a source for function code.")
+    return data

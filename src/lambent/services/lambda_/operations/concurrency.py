@@ -1,0 +1,77 @@
+"""Reserved concurrency, and the account's limits that it is taken from."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from sqlalchemy import Connection
+
+from lambent.context import Context
+from lambent.services.lambda_.changes import Functions
+from lambent.services.lambda_.code.archive import UNZIPPED_LIMIT
+from lambent.services.lambda_.code.store import ZIPPED_LIMIT
+from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.errors import InvalidParameterValueException
+from lambent.services.lambda_.names import latest_name
+from lambent.services.lambda_.operations.functions import CODE_STORAGE_LIMIT
+from lambent.services.lambda_.store import FunctionStore
+from lambent.storage.database import Database
+
+#: What must stay for the functions that reserve nothing.
+UNRESERVED_MINIMUM = 100
+
+
+class ConcurrencyOperations:
+    def __init__(self, database: Database, store: FunctionStore, functions: Functions, account_limit: int) -> None:
+        self._database = database
+        self._store = store
+        self._functions = functions
+        self._limit = account_limit
+
+    async def PutFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = latest_name(context, params, action="PutFunctionConcurrency")
+        wanted: int = params["ReservedConcurrentExecutions"]
+
+        def change(tx: Connection, function: Function) -> Function:
+            others = self._store.reserved_concurrency(tx, context.account, context.region, but=name.name)
+            if self._limit - others - wanted < UNRESERVED_MINIMUM:
+                raise InvalidParameterValueException(
+                    "Specified ReservedConcurrentExecutions for function decreases account's "
+                    f"UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MINIMUM}]."
+                )
+            return dataclasses.replace(function, reserved_concurrency=wanted)
+
+        await self._functions.amend(name, change)
+        return {"ReservedConcurrentExecutions": wanted}
+
+    async def GetFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = latest_name(context, params, action="GetFunctionConcurrency")
+        reserved = (await self._functions.find(name)).reserved_concurrency
+        return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
+
+    async def DeleteFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = latest_name(context, params, action="DeleteFunctionConcurrency")
+        await self._functions.amend(
+            name, lambda _tx, function: dataclasses.replace(function, reserved_concurrency=None)
+        )
+        return {}
+
+    async def GetAccountSettings(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        def look(tx: Connection) -> tuple[tuple[int, int], int]:
+            return (
+                self._store.usage(tx, context.account, context.region),
+                self._store.reserved_concurrency(tx, context.account, context.region),
+            )
+
+        (count, code_size), reserved = await self._database.read(look)
+        return {
+            "AccountLimit": {
+                "TotalCodeSize": CODE_STORAGE_LIMIT,
+                "CodeSizeUnzipped": UNZIPPED_LIMIT,
+                "CodeSizeZipped": ZIPPED_LIMIT,
+                "ConcurrentExecutions": self._limit,
+                "UnreservedConcurrentExecutions": self._limit - reserved,
+            },
+            "AccountUsage": {"TotalCodeSize": code_size, "FunctionCount": count},
+        }

@@ -1,0 +1,65 @@
+"""Invoke: from a checked request to the one door of the data plane and back. No database stands on this path."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from lambent.context import Context
+from lambent.errors import NotImplementedOperation
+from lambent.ports import FunctionDirectory, Invocation, Invoker
+from lambent.services.lambda_ import payload
+from lambent.services.lambda_.errors import InvalidParameterValueException
+from lambent.services.lambda_.names import LATEST, FunctionName, function_name
+
+
+class InvokeOperations:
+    def __init__(self, directory: FunctionDirectory, invoker: Invoker) -> None:
+        self._directory = directory
+        self._invoker = invoker
+
+    async def Invoke(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = function_name(context, params["FunctionName"], params.get("Qualifier"), action="InvokeFunction")
+        function = self._directory.find(name.account, name.region, name.name, name.qualifier)
+        if function is None:
+            # AWS names $LATEST here where the caller named no qualifier.
+            raise FunctionName(*name.key, name.qualifier or LATEST).not_found()
+        _refuse_unsupported(params)
+        event = payload.checked(params.get("Payload") or b"")
+        invocation_type = params.get("InvocationType") or "RequestResponse"
+        if invocation_type == "DryRun":
+            return {"StatusCode": 204, "ExecutedVersion": function.version}
+        if invocation_type == "Event":
+            raise NotImplementedOperation("The operation Invoke of lambda is not implemented for InvocationType Event.")
+        log_tail = params.get("LogType") == "Tail"
+        result = await self._invoker.invoke(
+            function,
+            Invocation(
+                request_id=context.request_id,
+                payload=event,
+                invoked_arn=name.arn,
+                client_context=payload.client_context(params.get("ClientContext")),
+                trace_id=context.trace_id,
+                log_tail=log_tail,
+            ),
+        )
+        answer: dict[str, Any] = {
+            "StatusCode": 200,
+            "Payload": result.payload,
+            "ExecutedVersion": result.executed_version,
+        }
+        if result.function_error is not None:
+            answer["FunctionError"] = result.function_error
+        if log_tail:
+            answer["LogResult"] = base64.b64encode(result.log_tail or b"").decode()
+        return answer
+
+
+def _refuse_unsupported(params: dict[str, Any]) -> None:
+    if params.get("TenantId"):
+        raise InvalidParameterValueException(
+            "The invoked function is not enabled with tenancy configuration. "
+            "Remove the tenant ID from your request and try again."
+        )
+    if params.get("DurableExecutionName"):
+        raise InvalidParameterValueException("The invoked function is not a durable function.")
