@@ -302,9 +302,8 @@ class Connection(asyncio.Protocol):
             STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status,
             b"date: ",
             self.server_state.default_headers[0][1],
-            b"\r\nx-amzn-RequestId: ",
-            exchange.request.id.encode(),
         ]
+        identified = False
         for name, value in response.headers:
             if name == b"content-length" or name == b"Content-Length":
                 # The handler knows better where the body is not sent (HEAD).
@@ -313,7 +312,11 @@ class Connection(asyncio.Protocol):
             if b"\n" in value or b"\r" in value:
                 # It would let whoever chose the value write headers of its own.
                 raise ValueError(f"The header {name!r} of answer {exchange.request.id} has a line break in it.")
+            if name == b"x-amzn-requestid":
+                identified = True
             parts += (b"\r\n", name, b": ", value)
+        if not identified:
+            parts += (b"\r\nx-amzn-requestid: ", exchange.request.id.encode())
         if length is None and response.stream is not None:
             if exchange.chunks:
                 parts.append(b"\r\ntransfer-encoding: chunked")
@@ -355,7 +358,7 @@ class Connection(asyncio.Protocol):
                 STATUS_LINES[status],
                 b"content-type: application/json\r\nx-amzn-ErrorType: ",
                 code.encode(),
-                b"\r\nx-amzn-RequestId: ",
+                b"\r\nx-amzn-requestid: ",
                 ids.request_id().encode(),
                 b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
                 body,

@@ -1,0 +1,5 @@
+"""`python -m lambent.cli`."""
+
+from lambent.cli.main import app
+
+app()

@@ -1,0 +1,85 @@
+"""`lambent up`: a region in the foreground."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import lambent
+from lambent.cli.common import DataDir, Failure
+from lambent.config import AuthMode, Config, CpuPolicy, Isolation, Network
+from lambent.process import DataDirInUse, drop_privileges, lock_data_dir, raise_descriptor_limit
+
+if TYPE_CHECKING:
+    from lambent.app import App
+
+app = typer.Typer()
+
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@app.command()
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 = any free one.  [default: 4566]")] = None,
+    data_dir: DataDir = None,
+    region: Annotated[str | None, typer.Option(help="Default region.  [default: us-east-1]")] = None,
+    auth: Annotated[AuthMode | None, typer.Option(help="How callers are checked.  [default: strict]")] = None,
+    isolation: Annotated[Isolation | None, typer.Option(help="Least isolation of functions.  [default: auto]")] = None,
+    network: Annotated[Network | None, typer.Option(help="What functions reach outside.  [default: none]")] = None,
+    cpu: Annotated[CpuPolicy | None, typer.Option(help="How CPU time is divided.  [default: weight]")] = None,
+    log_budget: Annotated[int | None, typer.Option(help="Bytes for stored logs.  [default: 2 GiB]")] = None,
+    user: Annotated[str | None, typer.Option(help="Account to become when started as root.")] = None,
+    rootfs: Annotated[Path | None, typer.Option(help="Root folder for functions in place of the host's.")] = None,
+    host_suffix: Annotated[str | None, typer.Option(help="A host suffix of your own, beside localhost.")] = None,
+    allow_remote: Annotated[
+        bool | None, typer.Option("--allow-remote", help="Allow --auth off on an address that is not loopback.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file.  [default: <data-dir>/lambent.toml]")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
+) -> None:
+    """Start a region here; Ctrl-C stops it. Each option is also a variable LAMBENT_<NAME>."""
+    given = {name: value for name, value in locals().items() if name != "config"}
+    settings = Config.load(given, file=config)
+    run(settings)
+
+
+def run(config: Config) -> None:
+    # The order matters: nothing may touch a data dir in use, the supervisor forks from a small single-threaded
+    # process that is still root, and only then come the imports and the loop.
+    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    try:
+        lock_data_dir(config.data_dir)
+    except DataDirInUse as error:
+        raise Failure(str(error)) from None
+    raise_descriptor_limit()
+    warning = drop_privileges(config)
+    importlib.import_module("lambent.app").App(config, lambda region: announce(region, warning)).run()
+
+
+def announce(region: App, warning: str | None) -> None:
+    """The banner, and the line that scripts wait for."""
+    config: Any = region.config
+    lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}"]
+    if warning:
+        lines.append(f"Warning: {warning}")
+    print("\n".join([*lines, *credentials_lines(config), "Ready."]), flush=True)
+
+
+def credentials_lines(config: Config) -> list[str]:
+    if config.auth is AuthMode.OFF:
+        lines = ["Credentials: any (--auth off), such as test / test."]
+        if not config.is_loopback:
+            lines.append(f"Warning: --auth off on {config.host}: whoever reaches this address can run code here.")
+        return lines
+    default = config.data_dir == Path.home() / ".lambent"
+    option = "" if default else f" --data-dir {config.data_dir}"
+    return [
+        f'Credentials: eval "$(lambent env{option})"',
+        "Permissions: IAM is not served yet, so any valid credential may do everything.",
+    ]

@@ -1,0 +1,102 @@
+"""The request path on one screen. Every AWS API call passes here, whoever makes it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from lambent import wire
+from lambent.context import Caller, Context
+from lambent.edge.dispatch import Dispatch
+from lambent.edge.guard import Guard
+from lambent.edge.local import LocalRoutes
+from lambent.errors import AwsError, InternalFailure, UncodedError
+from lambent.identity.sigv4 import Verified
+from lambent.request import Request, Response
+
+log = logging.getLogger(__name__)
+
+#: Hashing and parsing a body of this size takes longer than handing it to a thread.
+LARGE_BODY = 256 * 1024
+#: What a service calls its own failure, where it is not InternalFailure.
+FAILURES: Mapping[str, tuple[str, str]] = {
+    "lambda": ("ServiceException", "The service encountered an internal error."),
+    "s3": ("InternalError", "We encountered an internal error. Please try again."),
+}
+
+
+class Gate(Protocol):
+    def verify(self, request: Request, operation: wire.Operation) -> Verified:
+        """Who asks, and for which region."""
+
+
+class Authorizer(Protocol):
+    def check(self, caller: Caller, operation: wire.Operation, params: dict[str, Any]) -> None:
+        """Raises AccessDenied where the caller may not."""
+
+
+class Pipeline:
+    """`answer` is the handler that `transport` calls for each request."""
+
+    def __init__(
+        self,
+        router: wire.Router,
+        gate: Gate,
+        authorizer: Authorizer,
+        dispatch: Dispatch,
+        guard: Guard,
+        local: LocalRoutes,
+        workers: Executor,
+    ) -> None:
+        self._router = router
+        self._gate = gate
+        self._authorizer = authorizer
+        self._dispatch = dispatch
+        self._guard = guard
+        self._local = local
+        self._workers = workers
+
+    async def answer(self, request: Request) -> Response:
+        """`handle`, with whatever it raises rendered; never raises."""
+        operation: wire.Operation | None = None
+        try:
+            self._guard.check(request)
+            if self._local.owns(request):
+                return await self._local.answer(request)
+            operation = self._router.match(request)
+            return await self.handle(request, operation)
+        except AwsError as error:
+            return wire.serialize_error(operation, error, request)
+        except Exception:
+            # The last resort: a fault of ours is answered as AWS answers one of its own, and told to the operator.
+            log.exception("Request %s (%s) failed.", request.id, operation.name if operation else request.method)
+            return wire.serialize_error(operation, _failure(operation), request)
+
+    async def handle(self, request: Request, operation: wire.Operation) -> Response:
+        if len(request.body) < LARGE_BODY:
+            (caller, region), params = self._read(request, operation)
+        else:
+            loop = asyncio.get_running_loop()
+            (caller, region), params = await loop.run_in_executor(self._workers, self._read, request, operation)
+        self._authorizer.check(caller, operation, params)
+        context = Context(caller.account, region, caller, request.id, _base_url(request), request.sandbox_id)
+        result = await self._dispatch(operation, context, params)
+        return wire.serialize(operation, result, request)
+
+    def _read(self, request: Request, operation: wire.Operation) -> tuple[Verified, dict[str, Any]]:
+        # Who, before what: nothing of a body is looked at until its sender is known.
+        verified = self._gate.verify(request, operation)
+        return verified, wire.parse(operation, request)
+
+
+def _base_url(request: Request) -> str:
+    return f"{request.scheme}://{(request.header(b'host') or b'').decode('latin-1')}"
+
+
+def _failure(operation: wire.Operation | None) -> AwsError:
+    if operation is not None and operation.service in FAILURES:
+        return UncodedError(*FAILURES[operation.service], 500)
+    return InternalFailure()
