@@ -1,0 +1,115 @@
+"""What the store knows in memory: the catalogue, the segments, and the runs that tie each stream to its events.
+
+Only the event loop changes it. Reader threads take a copy of a stream's `runs`, so those lists are appended to or
+replaced whole, never edited. The sums kept beside the runs (a segment's live bytes, a group's bytes) change here alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from lambent.services.logs.catalogue import Catalogue, Group, Stream
+from lambent.services.logs.segments import Journal, Run, Segment
+
+
+class Index:
+    def __init__(self) -> None:
+        self.catalogue = Catalogue()
+        self.segments: dict[int, Segment] = {}
+        self.next_number = 1
+
+    def __repr__(self) -> str:
+        return f"<Index: {self.catalogue!r}, {len(self.segments)} segments, {self.charge()} bytes>"
+
+    def take_number(self) -> int:
+        self.next_number += 1
+        return self.next_number - 1
+
+    def add_segment(self, segment: Segment) -> None:
+        self.segments[segment.number] = segment
+
+    def remove_segment(self, segment: Segment) -> None:
+        del self.segments[segment.number]
+
+    def sealed(self) -> list[Segment]:
+        return [segment for segment in self.segments.values() if not isinstance(segment, Journal)]
+
+    def charge(self) -> int:
+        """Bytes that count against the budget."""
+        return sum(segment.charge for segment in self.segments.values())
+
+    def dead_bytes(self) -> int:
+        return sum(segment.size - segment.live for segment in self.sealed())
+
+    # ---- runs
+
+    def append(self, runs: Iterable[Run]) -> None:
+        """New runs, each after those its stream has."""
+        for run in runs:
+            # One deleted while its events were on their way leaves them in the file, unreferenced.
+            if not run.stream.gone:
+                self._count(run)
+                run.stream.runs.append(run)
+
+    def move(self, stream: Stream, sources: Collection[Segment], runs: Iterable[Run]) -> None:
+        """The runs of `stream` in `sources` now lie where `runs` say."""
+        if stream.gone:
+            return
+        kept: list[Run] = []
+        for run in stream.runs:
+            if run.segment in sources:
+                self._discount(run)
+            else:
+                kept.append(run)
+        for run in runs:
+            self._count(run)
+            kept.append(run)
+        kept.sort(key=lambda run: run.first_sequence)
+        stream.runs = kept
+
+    def drop(self, stream: Stream, runs: Sequence[Run]) -> int:
+        """Forget `runs`; a stream that an environment made goes with its last one. Returns their bytes."""
+        for run in runs:
+            self._discount(run)
+        stream.runs = [run for run in stream.runs if not run.dropped]
+        if not stream.runs and stream.row.transient:
+            self.catalogue.delete_stream(stream)
+        return sum(run.length for run in runs)
+
+    # ---- groups and streams
+
+    def delete_group(self, group: Group) -> None:
+        for stream in group.streams.values():
+            self._forget_events(stream)
+        self.catalogue.delete_group(group)
+
+    def delete_stream(self, stream: Stream) -> None:
+        self._forget_events(stream)
+        self.catalogue.delete_stream(stream)
+
+    def clear(self) -> list[Segment]:
+        """Nothing is known any more; returns the segments there were."""
+        for group in list(self.catalogue.all_groups()):
+            self.delete_group(group)
+        segments, self.segments = list(self.segments.values()), {}
+        return segments
+
+    # ---- sums
+
+    def _forget_events(self, stream: Stream) -> None:
+        for run in stream.runs:
+            self._discount(run)
+        stream.runs = []
+
+    def _count(self, run: Run) -> None:
+        stream = run.stream
+        stream.saw(run.first_ms, run.last_ms, run.ingested_ms, run.first_sequence + run.events)
+        run.segment.add(run)
+        stream.group.disk_bytes += run.length
+        stream.group.stored_bytes += run.stored_bytes
+
+    def _discount(self, run: Run) -> None:
+        group = run.stream.group
+        run.segment.drop(run)
+        group.disk_bytes -= run.length
+        group.stored_bytes -= run.stored_bytes

@@ -1,0 +1,139 @@
+"""One page of events, merged from the runs of any number of streams in order of time; forward or backward.
+
+Runs on reader threads and blocks. It opens runs in order of their first (backward: last) timestamp and gives out what
+no unopened run can precede, so a page costs the runs it lies in, however long the streams are. A search that finds
+little stops after `scan_bytes` with a page that may be empty and a position to go on from, as AWS does.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from lambent.services.logs import blocks
+from lambent.services.logs.catalogue import Stream
+from lambent.services.logs.domain import BILLED_OVERHEAD, FOREVER_MS, MAX_PAGE_BYTES, MAX_PAGE_EVENTS, Event, Position
+from lambent.services.logs.segments import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    streams: Sequence[Stream]
+    #: Timestamps, both inclusive.
+    start_ms: int = 0
+    end_ms: int = FOREVER_MS
+    #: Forward from here (inclusive) or backward (exclusive); None = from the very start or end.
+    position: Position | None = None
+    backward: bool = False
+    limit: int = MAX_PAGE_EVENTS
+    max_bytes: int = MAX_PAGE_BYTES
+    #: Whether an event is wanted; None = every one.
+    matches: Callable[[bytes], bool] | None = None
+    #: Bytes that every wanted message contains: a run without them is not looked into.
+    required: tuple[bytes, ...] = ()
+    scan_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    #: In reading direction.
+    events: list[Event]
+    #: Where the next page goes on; None when everything was read.
+    next_position: Position | None
+
+
+def read_page(query: Query) -> Page:
+    low, high = _time_bounds(query)
+    runs = _runs(query, low, high)
+    ready: list[Event] = []
+    events: list[Event] = []
+    scanned = size = 0
+    for index, run in enumerate(runs):
+        ready.extend(_wanted(query, run, low, high))
+        scanned += run.length
+        frontier = _frontier(query, runs, index)
+        for event in _settled(ready, frontier, backward=query.backward):
+            size += len(event.message) + BILLED_OVERHEAD
+            if len(events) == query.limit or (size > query.max_bytes and events):
+                return Page(events, event.after if query.backward else event.before)
+            events.append(event)
+        if scanned >= query.scan_bytes and frontier is not None and _advances(query, frontier):
+            return Page(events, _resume_at(frontier, backward=query.backward))
+    return Page(events, None)
+
+
+def _time_bounds(query: Query) -> tuple[int, int]:
+    low, high = query.start_ms, query.end_ms
+    if query.position is not None:
+        if query.backward:
+            high = min(high, query.position.timestamp_ms)
+        else:
+            low = max(low, query.position.timestamp_ms)
+    return low, high
+
+
+def _runs(query: Query, low: int, high: int) -> list[Run]:
+    runs = [
+        run
+        for stream in query.streams
+        if stream.last_ms is not None and stream.last_ms >= low
+        for run in tuple(stream.runs)
+        if run.last_ms >= low and run.first_ms <= high
+    ]
+    if query.backward:
+        runs.sort(key=lambda run: run.last_ms, reverse=True)
+    else:
+        runs.sort(key=lambda run: run.first_ms)
+    return runs
+
+
+def _frontier(query: Query, runs: Sequence[Run], index: int) -> int | None:
+    """The timestamp at which the next unopened run begins; None after the last."""
+    if index + 1 == len(runs):
+        return None
+    return runs[index + 1].last_ms if query.backward else runs[index + 1].first_ms
+
+
+def _settled(ready: list[Event], frontier: int | None, *, backward: bool) -> Iterator[Event]:
+    """Take out of `ready`, in order, the events that lie before the frontier."""
+    if not ready:
+        return
+    ready.sort(reverse=backward)
+    if frontier is None:
+        cut = len(ready)
+    elif backward:
+        cut = bisect_left(ready, -frontier, key=lambda event: -event.timestamp_ms)
+    else:
+        cut = bisect_left(ready, frontier, key=lambda event: event.timestamp_ms)
+    settled = ready[:cut]
+    del ready[:cut]
+    yield from settled
+
+
+def _advances(query: Query, frontier: int) -> bool:
+    """Whether stopping at the frontier gets anywhere; else a page could return the position it began at, for ever."""
+    if query.position is None:
+        return True
+    return frontier < query.position.timestamp_ms if query.backward else frontier > query.position.timestamp_ms
+
+
+def _resume_at(frontier: int, *, backward: bool) -> Position:
+    return Position(frontier + 1, 0, 0) if backward else Position(frontier, 0, 0)
+
+
+def _wanted(query: Query, run: Run, low: int, high: int) -> Iterator[Event]:
+    data = run.segment.read(run)
+    if any(term not in data for term in query.required):
+        return
+    name = run.stream.row.name
+    position, matches = query.position, query.matches
+    for block in blocks.decode(data):
+        stream_id, sequence, ingested, times, lengths, ends, body = block
+        for i in range(bisect_left(times, low), bisect_right(times, high)):
+            message = bytes(body[ends[i] - lengths[i] : ends[i]])
+            if matches is not None and not matches(message):
+                continue
+            event = Event(times[i], stream_id, sequence + i, message, ingested, name)
+            if position is None or (event[:3] < position if query.backward else event[:3] >= position):
+                yield event
