@@ -223,11 +223,31 @@ class ServiceModel:
     def shape(self, ref: Ref) -> Shape:
         return Shape(self, self._data.shapes[ref.shape], ref)
 
+    def renamed(self, names: Mapping[str, Mapping[str, str]]) -> ServiceModel:
+        """The same service with other serialised names of shapes (`name`) and of their parts (`member`, `key`, `value`)."""
+        if not names:
+            return self
+        shapes = {
+            name: _rename(self._data.shapes[name], row) for name, row in names.items() if name in self._data.shapes
+        }
+        return ServiceModel(
+            self.name, ServiceData(self._data.metadata, self._data.operations, self._data.shapes | shapes)
+        )
+
     @cached_property
     def errors(self) -> dict[str, Shape]:
         """Every error shape of the service by its name and by its wire code."""
         shapes = [self.shape(Ref(shape=name)) for name, data in self._data.shapes.items() if data.exception]
         return {shape.error_code: shape for shape in shapes} | {shape.name: shape for shape in shapes}
+
+
+def _rename(shape: ShapeData, names: Mapping[str, str]) -> ShapeData:
+    parts = {
+        part: msgspec.structs.replace(getattr(shape, part), location_name=name)
+        for part, name in names.items()
+        if part != "name"
+    }
+    return msgspec.structs.replace(shape, location_name=names.get("name"), **parts)
 
 
 class ApiModels:

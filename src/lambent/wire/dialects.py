@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from lambent.wire.query_names import SQS_QUERY_NAMES
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
@@ -18,10 +20,22 @@ class Dialect:
     extra_protocols: tuple[str, ...] = ()
     #: Codes that AWS's query protocol has for error shapes, where the model lost them when the service moved to JSON.
     query_codes: Mapping[str, str] = field(default_factory=dict)
+    #: Names that shapes and their parts have in the query protocol, lost likewise.
+    query_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     #: Content-Type of a body that is a blob, by operation.
     blob_types: Mapping[str, str] = field(default_factory=dict)
     #: Header that carries the request id.
     request_id_header: bytes = b"x-amzn-requestid"
+    #: Namespaces of the errors that no service models, in `__type`.
+    framework_namespaces: Mapping[str, str] = field(default_factory=dict)
+    #: Code of a body that can't be read.
+    malformed_code: str = "SerializationException"
+    #: A query request's path, where it is not `/`, names this member.
+    path_member: str | None = None
+    #: Operations whose XML answer is the value of their one member, as the root element.
+    bare_xml_roots: frozenset[str] = frozenset()
+    #: An XML error is an `Error` element without an envelope.
+    bare_xml_errors: bool = False
     #: XML namespace of answers where the model has none.
     xml_namespace: str | None = None
     #: Root elements of XML answers that are not named after the output's shape, by operation.
@@ -40,6 +54,17 @@ _SQS_QUERY_CODES = {
     "BatchRequestTooLong": "AWS.SimpleQueueService.BatchRequestTooLong",
     "InvalidBatchEntryId": "AWS.SimpleQueueService.InvalidBatchEntryId",
     "UnsupportedOperation": "AWS.SimpleQueueService.UnsupportedOperation",
+}
+
+_CORAL = {
+    "ValidationException": "com.amazon.coral.validate#",
+    "SerializationException": "com.amazon.coral.service#",
+    "UnknownOperationException": "com.amazon.coral.service#",
+    "AccessDeniedException": "com.amazon.coral.service#",
+    "InvalidSignatureException": "com.amazon.coral.service#",
+    "UnrecognizedClientException": "com.amazon.coral.service#",
+    "MissingAuthenticationTokenException": "com.amazon.coral.service#",
+    "InternalFailure": "com.amazon.coral.service#",
 }
 
 _S3_ROOTS = {
@@ -82,16 +107,21 @@ DIALECTS: Mapping[str, Dialect] = {
     "sqs": Dialect(
         error_namespace="com.amazonaws.sqs#",
         extra_protocols=("query",),
+        path_member="QueueUrl",
         query_codes=_SQS_QUERY_CODES,
+        query_names=SQS_QUERY_NAMES,
         xml_namespace="http://queue.amazonaws.com/doc/2012-11-05/",
     ),
-    "dynamodb": Dialect(error_namespace="com.amazonaws.dynamodb.v20120810#"),
+    "dynamodb": Dialect(error_namespace="com.amazonaws.dynamodb.v20120810#", framework_namespaces=_CORAL),
     "cloudwatch": Dialect(validation_code="ValidationError", error_namespace="com.amazonaws.cloudwatch.v2010_08_01#"),
     "s3": Dialect(
         checks_constraints=False,
         request_id_header=b"x-amz-request-id",
         xml_namespace="http://s3.amazonaws.com/doc/2006-03-01/",
         xml_roots=_S3_ROOTS,
+        bare_xml_roots=frozenset({"GetBucketLocation"}),
+        bare_xml_errors=True,
+        malformed_code="MalformedXML",
     ),
 }
 

@@ -7,29 +7,37 @@ from typing import Any
 
 import msgspec
 
-from lambent.errors import AwsError
+from lambent.errors import AwsError, SerializationException, UncodedError
 from lambent.request import Request, Response
 from lambent.wire.api_model import Metadata, OperationModel, ServiceModel
 from lambent.wire.constraints import CheckCompiler, validation_error
 from lambent.wire.dialects import Dialect, dialect_of
+from lambent.wire.parse.cbor import CborParser
 from lambent.wire.parse.json import JsonParser
 from lambent.wire.parse.protocol import Parser
 from lambent.wire.parse.query import QueryParser
 from lambent.wire.parse.rest_json import RestJsonParser
+from lambent.wire.parse.rest_xml import RestXmlParser
+from lambent.wire.serialize.cbor import CborSerializer
 from lambent.wire.serialize.json import JsonSerializer
 from lambent.wire.serialize.protocol import Fault, Serializer
 from lambent.wire.serialize.query import QuerySerializer
 from lambent.wire.serialize.rest_json import RestJsonSerializer
+from lambent.wire.serialize.rest_xml import RestXmlSerializer
 
-_PARSERS: Mapping[str, Callable[[], Parser]] = {
-    "rest-json": RestJsonParser,
-    "json": JsonParser,
-    "query": QueryParser,
+_PARSERS: Mapping[str, Callable[[Dialect], Parser]] = {
+    "rest-json": lambda _dialect: RestJsonParser(),
+    "json": lambda _dialect: JsonParser(),
+    "query": lambda dialect: QueryParser(dialect.path_member),
+    "rest-xml": lambda _dialect: RestXmlParser(),
+    "smithy-rpc-v2-cbor": lambda _dialect: CborParser(),
 }
 _SERIALIZERS: Mapping[str, Callable[[Dialect, Metadata | None], Serializer]] = {
     "rest-json": RestJsonSerializer,
     "json": JsonSerializer,
     "query": QuerySerializer,
+    "rest-xml": RestXmlSerializer,
+    "smithy-rpc-v2-cbor": CborSerializer,
 }
 
 
@@ -37,10 +45,11 @@ class Codec:
     """One service under one protocol: what its operations share."""
 
     def __init__(self, service: ServiceModel, protocol: str) -> None:
-        self.service = service
-        self.protocol = protocol
         self.dialect = dialect_of(service.name)
-        self._parser = _PARSERS[protocol]()
+        # Under the query protocol some things go by names that the model has no more.
+        self.service = service.renamed(self.dialect.query_names) if protocol == "query" else service
+        self.protocol = protocol
+        self._parser = _PARSERS[protocol](self.dialect)
         self._serializer = _SERIALIZERS[protocol](self.dialect, service.metadata)
         self._checks = CheckCompiler()
         self._compiled: dict[str, CompiledOperation] = {}
@@ -48,15 +57,19 @@ class Codec:
     def __repr__(self) -> str:
         return f"<Codec {self.service.name} {self.protocol}>"
 
-    def operation(self, model: OperationModel) -> CompiledOperation:
-        found = self._compiled.get(model.name)
-        if found is None:
-            found = self._compiled[model.name] = self._compile(model)
+    def operation(self, name: str) -> CompiledOperation | None:
+        found = self._compiled.get(name)
+        if found is None and (model := self.service.operation(name)):
+            found = self._compiled[name] = self._compile(model)
         return found
 
     def _compile(self, model: OperationModel) -> CompiledOperation:
         check = self._checks.compile(model.input) if model.input and self.dialect.checks_constraints else None
         return CompiledOperation(self, model, self._parser.compile(model), check, self._serializer.compile(model))
+
+    def malformed(self, error: SerializationException) -> AwsError:
+        code = self.dialect.malformed_code
+        return error if code == error.wire_code else UncodedError(code, error.message)
 
     def fault(self, error: AwsError, request: Request) -> Response:
         shape = self.service.errors.get(error.wire_code)
@@ -84,7 +97,10 @@ class CompiledOperation:
         return f"<CompiledOperation {self.codec.service.name}.{self.model.name} {self.codec.protocol}>"
 
     def parse(self, request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
-        params = self._read(request, uri_params)
+        try:
+            params = self._read(request, uri_params)
+        except SerializationException as error:
+            raise self.codec.malformed(error) from error
         if self._check is not None and not self._check(params):
             assert self.model.input is not None
             raise validation_error(self.model.input, params, self.codec.dialect.validation_code)

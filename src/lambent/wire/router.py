@@ -12,7 +12,7 @@ from lambent.errors import AwsError, UnknownOperationException
 from lambent.request import Request
 from lambent.wire.api_model import ApiModels, ServiceModel
 from lambent.wire.dialects import dialect_of
-from lambent.wire.operation import Codec, Operation
+from lambent.wire.operation import Codec, CompiledOperation, Operation
 from lambent.wire.text import parse_query
 from lambent.wire.uri_index import UriIndex
 
@@ -71,24 +71,21 @@ class Router:
 
     def _match_target(self, target: bytes) -> Operation:
         prefix, _, name = target.decode("latin-1").rpartition(".")
-        service = self._by_target.get(prefix)
-        codec = self._codecs.get((service.name, "json")) if service else None
-        model = service.operation(name) if service else None
-        if codec is None or model is None:
+        found = self._named(self._by_target.get(prefix), "json", name)
+        if found is None:
             raise UnknownOperationException()
         # Only names of the models get here, so the table stays small.
-        operation = self._targets[target] = codec.operation(model).match({})
+        operation = self._targets[target] = found.match({})
         return operation
 
     def _match_rpc(self, request: Request) -> Operation:
         parts = request.raw_path.decode("latin-1").split("/")
-        if len(parts) == 5 and parts[3] == "operation":
-            # The service may stand with its namespace: `com.amazonaws.cloudwatch#Granite…` or with dots.
-            service = self._by_target.get(parts[2].rpartition("#")[2].rpartition(".")[2])
-            codec = self._codecs.get((service.name, "smithy-rpc-v2-cbor")) if service else None
-            model = service.operation(parts[4]) if service else None
-            if codec and model and request.header(b"smithy-protocol") == b"rpc-v2-cbor":
-                return codec.operation(model).match({})
+        if len(parts) == 5 and parts[3] == "operation" and request.header(b"smithy-protocol") == b"rpc-v2-cbor":
+            # The service may stand there with its namespace: `com.amazonaws.cloudwatch.GraniteServiceVersion20100801`.
+            service = self._by_target.get(parts[2].rpartition(".")[2])
+            found = self._named(service, "smithy-rpc-v2-cbor", parts[4])
+            if found is not None:
+                return found.match({})
         raise UnknownOperationException()
 
     def _match_uri(self, services: Sequence[ServiceModel], request: Request) -> Operation:
@@ -96,7 +93,9 @@ class Router:
             found = self._uris[service.name].find(request)
             if found is not None:
                 model, labels = found
-                return self._codecs[service.name, service.metadata.protocol].operation(model).match(labels)
+                compiled = self._named(service, service.metadata.protocol, model.name)
+                assert compiled is not None
+                return compiled.match(labels)
         raise UnknownOperationException()
 
     def _match_action(self, services: Sequence[ServiceModel], request: Request) -> Operation:
@@ -104,14 +103,16 @@ class Router:
         action, version = form.get("Action", [""])[-1], form.get("Version", [""])[-1]
         if not action:
             raise MissingAction()
-        fitting = [s for s in services if (s.name, "query") in self._codecs and s.operation(action)]
         # An unsigned Action may be one of several services; their versions differ.
-        fitting = [s for s in fitting if s.metadata.api_version == version] or fitting
-        if not fitting:
+        by_version = sorted(services, key=lambda service: service.metadata.api_version != version)
+        found = next((each for service in by_version if (each := self._named(service, "query", action))), None)
+        if found is None:
             raise InvalidAction(f"Could not find operation {action[:100]} for version {version[:30] or 'NO_VERSION'}.")
-        model = fitting[0].operation(action)
-        assert model is not None
-        return self._codecs[fitting[0].name, "query"].operation(model).match({})
+        return found.match({})
+
+    def _named(self, service: ServiceModel | None, protocol: str, name: str) -> CompiledOperation | None:
+        codec = self._codecs.get((service.name, protocol)) if service else None
+        return codec.operation(name) if codec else None
 
 
 def _is_form(request: Request) -> bool:

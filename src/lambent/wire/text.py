@@ -192,7 +192,7 @@ def write_json_value(value: Any) -> str:
 
 
 def text_writer(shape: Shape, timestamps: str) -> Callable[[Any], str]:
-    """How a scalar of this shape is written as text; `timestamps` is the format of the place, unless the shape has one."""
+    """How a scalar of this shape is written as text; `timestamps` is the format where the shape has none of its own."""
     if shape.jsonvalue:
         return write_json_value
     if shape.type == "timestamp":

@@ -7,13 +7,13 @@ from typing import Any
 
 from lambent.request import Request
 from lambent.wire.api_model import OperationModel
-from lambent.wire.parse.json_values import JsonReader, decode_json
 from lambent.wire.parse.protocol import Parse, read_nothing
+from lambent.wire.parse.values import ValueReader, decode_json
 
 
 class JsonParser:
     def __init__(self) -> None:
-        self._json = JsonReader()
+        self._json = ValueReader()
 
     def compile(self, operation: OperationModel) -> Parse:
         if operation.input is None:

@@ -20,17 +20,22 @@ _DEEPEST = 40
 
 
 class QueryParser:
-    def __init__(self) -> None:
+    def __init__(self, path_member: str | None = None) -> None:
+        """`path_member` is a member that clients may give as the request's URL instead."""
+        self._path_member = path_member
         self._structures: dict[str, Read] = {}
 
     def compile(self, operation: OperationModel) -> Parse:
         if operation.input is None:
             return read_nothing
         read = self._structure(operation.input)
+        path_member = self._path_member if self._path_member in operation.input.members else None
 
         def parse(request: Request, _uri_params: Mapping[str, str]) -> dict[str, Any]:
-            tree = form_tree(request)
-            parsed: dict[str, Any] = read(tree)
+            parsed: dict[str, Any] = read(form_tree(request))
+            if path_member and path_member not in parsed and request.raw_path != b"/":
+                host = (request.header(b"host") or b"").decode("latin-1")
+                parsed[path_member] = f"{request.scheme}://{host}{request.raw_path.decode('latin-1')}"
             return parsed
 
         return parse

@@ -8,13 +8,13 @@ from typing import Any
 from lambent.request import Request
 from lambent.wire.api_model import OperationModel, Shape
 from lambent.wire.parse.http_bindings import compile_bindings
-from lambent.wire.parse.json_values import JsonReader, decode_json
 from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_nothing, read_raw_payload
+from lambent.wire.parse.values import ValueReader, decode_json
 
 
 class RestJsonParser:
     def __init__(self) -> None:
-        self._json = JsonReader()
+        self._json = ValueReader()
 
     def compile(self, operation: OperationModel) -> Parse:
         shape = operation.input

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lambent.errors import AwsError
 from lambent.request import Request, Response
 from lambent.wire.api_model import OperationModel, Shape
+from lambent.wire.eventstream import StreamBody
 
 #: Result in, answer out.
 Serialize = Callable[[dict[str, Any], Request], Response]
 
 HeaderList = list[tuple[bytes, bytes]]
+Body = bytes | StreamBody
+WriteBody = Callable[[dict[str, Any]], Body]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,7 @@ class Fault:
         return self.status < 500
 
     @classmethod
-    def of(cls, error: AwsError, shape: Shape | None, query_codes: dict[str, str]) -> Fault:
+    def of(cls, error: AwsError, shape: Shape | None, query_codes: Mapping[str, str]) -> Fault:
         traits = shape.data.error if shape else None
         status = (traits and traits.http_status_code) or (500 if shape and shape.data.fault else error.status)
         name = shape.name if shape else error.wire_code
@@ -65,6 +68,15 @@ def fault_headers(fault: Fault) -> HeaderList:
     return [(name.lower().encode(), value.encode()) for name, value in fault.headers.items()]
 
 
-def query_error(fault: Fault) -> bytes:
-    """For clients of services that once spoke the query protocol: the error's code of then, and whose fault it is."""
-    return f"{fault.code};{'Sender' if fault.sender else 'Receiver'}".encode()
+def raw_payload(name: str) -> WriteBody:
+    """A blob, a string or a stream that is the whole body, untouched."""
+
+    def write(result: dict[str, Any]) -> Body:
+        value = result.get(name)
+        if isinstance(value, bytes):
+            return value
+        if value is None:
+            return b""
+        return value.encode() if isinstance(value, str) else value
+
+    return write

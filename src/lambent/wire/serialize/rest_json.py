@@ -8,21 +8,18 @@ from typing import Any
 from lambent.request import Request, Response
 from lambent.wire.api_model import Metadata, OperationModel, Shape
 from lambent.wire.dialects import Dialect
-from lambent.wire.eventstream import EventWriter, StreamBody
+from lambent.wire.eventstream import CONTENT_TYPE, EventWriter
 from lambent.wire.parse.protocol import body_members
 from lambent.wire.serialize.http_bindings import compile_headers, status_member
-from lambent.wire.serialize.json_values import JsonWriter, encode_json
-from lambent.wire.serialize.protocol import Fault, HeaderList, Serialize, fault_headers
+from lambent.wire.serialize.protocol import Body, Fault, HeaderList, Serialize, WriteBody, fault_headers, raw_payload
+from lambent.wire.serialize.values import ValueWriter, encode_json
 
 _JSON = (b"content-type", b"application/json")
-
-Body = bytes | StreamBody
-WriteBody = Callable[[dict[str, Any]], Body]
 
 
 class RestJsonSerializer:
     def __init__(self, dialect: Dialect, _metadata: Metadata | None = None) -> None:
-        self._json = JsonWriter()
+        self._json = ValueWriter()
         self._dialect = dialect
 
     def compile(self, operation: OperationModel) -> Serialize:
@@ -56,10 +53,10 @@ class RestJsonSerializer:
         name, member = shape.payload, shape.members[shape.payload]
         if member.data.eventstream:
             events = EventWriter(member, self._json.bytes_of, "application/json")
-            return (lambda result: events.stream(result.get(name))), b"application/vnd.amazon.eventstream"
+            return (lambda result: events.stream(result.get(name))), CONTENT_TYPE
         if member.type in {"blob", "string"}:
             default = "application/octet-stream" if member.type == "blob" else "text/plain"
-            return _raw_payload(name), self._dialect.blob_types.get(operation, default).encode()
+            return raw_payload(name), self._dialect.blob_types.get(operation, default).encode()
         convert = self._json.compile(member)
         return _json_payload(name, convert), b"application/json"
 
@@ -79,18 +76,6 @@ class RestJsonSerializer:
         ordered = {name: members[name] for name in shape.members if name in members}
         body = self._json.structure(shape, body_members(shape))(ordered)
         return Response(fault.status, headers, encode_json(body))
-
-
-def _raw_payload(name: str) -> WriteBody:
-    def write(result: dict[str, Any]) -> Body:
-        value = result.get(name)
-        if isinstance(value, bytes):
-            return value
-        if value is None:
-            return b""
-        return value.encode() if isinstance(value, str) else value  # type: ignore[no-any-return]
-
-    return write
 
 
 def _json_payload(name: str, convert: Callable[[Any], Any] | None) -> WriteBody:

@@ -151,11 +151,7 @@ def _attributes(shape: Shape) -> Callable[[Any], str] | None:
         return None
 
     def write(value: Any) -> str:
-        present = ((wire_name, convert, value.get(name)) for name, wire_name, convert in rows)
-        return "".join(
-            f' {wire_name}="{escape_attribute(convert(item))}"'
-            for wire_name, convert, item in present
-            if item is not None
-        )
+        present = ((label, convert(value[name])) for name, label, convert in rows if value.get(name) is not None)
+        return "".join(f' {label}="{escape_attribute(text)}"' for label, text in present)
 
     return write

@@ -1,12 +1,12 @@
-"""JSON values into AWS's: compiled once per shape into a function of what the JSON decoder gives.
+"""What a JSON or CBOR decoder gives into AWS's values: compiled once per shape.
 
-Unknown members and nulls are left out as AWS does; a value of the wrong JSON type is a SerializationException, in the
+Unknown members and nulls are left out as AWS does; a value of the wrong type is a SerializationException, in the
 words of AWS's own JSON reader.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -28,10 +28,11 @@ def decode_json(body: bytes) -> Any:
         raise SerializationException(f"The request body is not valid JSON: {error}.") from error
 
 
-class JsonReader:
-    """Compiles the shapes of one service."""
+class ValueReader:
+    """Compiles the shapes of one service; `scalars` are the encoding's own ways of reading a type."""
 
-    def __init__(self) -> None:
+    def __init__(self, scalars: Mapping[str, Read] | None = None) -> None:
+        self._scalars: dict[str, Read] = {**_SCALARS, **(scalars or {})}
         self._structures: dict[str, Read] = {}
 
     def compile(self, shape: Shape) -> Read:
@@ -41,9 +42,7 @@ class JsonReader:
             return self._list(shape)
         if shape.type == "map":
             return self._map(shape)
-        if shape.type == "integer":
-            return lambda value: _integer(value, 31)
-        return _SCALARS.get(shape.type, _string)
+        return self._scalars.get(shape.type, read_string)
 
     def structure(self, shape: Shape, members: frozenset[str] | None = None) -> Read:
         """`members` limits it to those of the body where a REST operation has others elsewhere."""
@@ -89,7 +88,7 @@ class JsonReader:
         return read
 
 
-def _wrong(value: Any, wanted: str) -> SerializationException:
+def wrong_type(value: Any, wanted: str) -> SerializationException:
     if isinstance(value, dict | list):
         return SerializationException("Start of structure or map found where not expected")
     token = {True: "TRUE_VALUE", False: "FALSE_VALUE"}[value] if isinstance(value, bool) else _TOKENS[type(value)]
@@ -100,9 +99,9 @@ def _document(value: Any) -> Any:
     return value
 
 
-def _string(value: Any) -> str:
+def read_string(value: Any) -> str:
     if type(value) is not str:
-        raise _wrong(value, "String")
+        raise wrong_type(value, "String")
     return value
 
 
@@ -110,7 +109,7 @@ def _integer(value: Any, bits: int = 63) -> int:
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is not int or not -(1 << bits) <= value < 1 << bits:
-        raise _wrong(value, "Integer" if bits == 31 else "Long")
+        raise wrong_type(value, "Integer" if bits == 31 else "Long")
     return value
 
 
@@ -121,26 +120,27 @@ def _float(value: Any) -> float:
         return float(value)
     if value in {"NaN", "Infinity", "-Infinity"}:
         return read_float(value)
-    raise _wrong(value, "Double")
+    raise wrong_type(value, "Double")
 
 
 def _boolean(value: Any) -> bool:
     if type(value) is not bool:
-        raise _wrong(value, "Boolean")
+        raise wrong_type(value, "Boolean")
     return value
 
 
 def _blob(value: Any) -> bytes:
-    return read_base64(_string(value))
+    return read_base64(read_string(value))
 
 
 def _timestamp(value: Any) -> Any:
     if isinstance(value, bool | dict | list):
-        raise _wrong(value, "Timestamp")
+        raise wrong_type(value, "Timestamp")
     return read_timestamp(value)
 
 
 _SCALARS: dict[str, Read] = {
+    "integer": lambda value: _integer(value, 31),
     "long": _integer,
     "float": _float,
     "double": _float,

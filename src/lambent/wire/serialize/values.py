@@ -1,28 +1,32 @@
-"""AWS's values into what the JSON encoder takes: compiled once per shape; None stands for "as it is".
+"""AWS's values into what the JSON or CBOR encoder takes: compiled once per shape; None stands for "as it is".
 
-The encoder itself writes bytes as base64. Nones are left out, and so are members that the model does not know: with an
+Nones are left out, and so are members that the model does not know: with an
 older botocore a handler may give more than the model has.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
 from lambent.wire.api_model import Shape
-from lambent.wire.text import TIMESTAMP_WRITERS, special_float
+from lambent.wire.text import TIMESTAMP_WRITERS, special_float, write_epoch
 
 Write = Callable[[Any], Any]
 
 encode_json = msgspec.json.Encoder().encode
 
 
-class JsonWriter:
-    """Compiles the shapes of one service."""
+class ValueWriter:
+    """Compiles the shapes of one service; `scalars` are the encoding's own ways of writing a type."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, scalars: Mapping[str, Write] | None = None, encode: Callable[[Any], bytes] = encode_json
+    ) -> None:
+        self._scalars = _SCALARS if scalars is None else scalars
+        self._encode = encode
         self._structures: dict[str, Write] = {}
 
     def compile(self, shape: Shape) -> Write | None:
@@ -34,9 +38,9 @@ class JsonWriter:
         if shape.type == "map":
             item = self.compile(shape.value)
             return item and _each_value(item)
-        if shape.type == "timestamp":
-            return TIMESTAMP_WRITERS[shape.timestamp_format or "unixtimestamp"]
-        return _SCALARS.get(shape.type)
+        if shape.type == "timestamp" and shape.timestamp_format:
+            return TIMESTAMP_WRITERS[shape.timestamp_format]
+        return self._scalars.get(shape.type)
 
     def structure(self, shape: Shape, members: frozenset[str] | None = None) -> Write:
         """`members` limits it to those of the body where a REST operation has others elsewhere."""
@@ -61,7 +65,8 @@ class JsonWriter:
 
     def bytes_of(self, shape: Shape, members: frozenset[str]) -> Callable[[dict[str, Any]], bytes]:
         write = self.structure(shape, members)
-        return lambda value: encode_json(write(value))
+        encode = self._encode
+        return lambda value: encode(write(value))
 
 
 def _each(item: Write) -> Write:
@@ -76,4 +81,10 @@ def _blob(value: Any) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
-_SCALARS: dict[str, Write] = {"blob": _blob, "float": special_float, "double": special_float}
+#: The encoder itself writes bytes as base64.
+_SCALARS: dict[str, Write] = {
+    "blob": _blob,
+    "float": special_float,
+    "double": special_float,
+    "timestamp": write_epoch,
+}
