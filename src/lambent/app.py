@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import logging
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import uvloop
@@ -23,16 +22,30 @@ from lambent.edge.local import LocalRoutes
 from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
 from lambent.endpoint import Endpoint, url_of
+from lambent.errors import InternalFailure
 from lambent.identity.authorization import AllowEverything
 from lambent.identity.keys import KnownKeys, load_root_key
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
-from lambent.ports import Resettable
+from lambent.ports import FunctionVersion, Invocation, InvokeResult, Resettable
+from lambent.services.lambda_.code import links
+from lambent.services.lambda_.service import LambdaService
+from lambent.services.logs.operations import LogsOperations
+from lambent.services.logs.store import LogStore
 from lambent.services.sts.operations import StsOperations
+from lambent.storage.database import Database
 from lambent.storage.secrets import SecretBox
 from lambent.transport.server import HttpServer
 
-log = logging.getLogger(__name__)
+
+class NoSandboxes:
+    """Stands for the data plane until the sandboxes are here."""
+
+    async def invoke(self, function: FunctionVersion, invocation: Invocation) -> InvokeResult:
+        raise InternalFailure("No sandboxes.")
+
+    def retire(self, account: str, region: str, name: str) -> None:
+        """Nothing runs."""
 
 
 class App:
@@ -41,9 +54,11 @@ class App:
     def __init__(self, config: Config, announce: Callable[[App], None]) -> None:
         """`announce` is called once, when requests are answered."""
         self.config = config
-        self.clock = SystemClock()
-        self._announce = announce
         self.url = ""
+        self._announce = announce
+        self._clock = SystemClock()
+        self._transport = HttpServer()
+        self._stopping = asyncio.Event()
 
     def run(self) -> None:
         """Raises OSError and the errors of the parts, each a sentence for the operator."""
@@ -53,59 +68,99 @@ class App:
             runner.run(self._serve(listener))
 
     async def _serve(self, listener: socket.socket) -> None:
-        stopping = asyncio.Event()
         async with contextlib.AsyncExitStack() as stack:
-            server = await self._start(listener, stack)
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.add_signal_handler(number, _stop_or_hurry, stopping, server)
+            await self._start(listener, stack)
             # What exists now lives as long as the region: the collector need not look at it again.
             gc.collect()
             gc.freeze()
             self._announce(self)
-            await stopping.wait()
+            await self._stopping.wait()
 
-    async def _start(self, listener: socket.socket, stack: contextlib.AsyncExitStack) -> HttpServer:
+    async def _start(self, listener: socket.socket, stack: contextlib.AsyncExitStack) -> None:
+        """Everything in order; what each `push` names is stopped in reverse."""
         config = self.config
-        box = SecretBox(config.data_dir / "secret.key")
-        sessions = SessionTokens(box.derive("session tokens"), self.clock)
-        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions)
-        services: dict[str, list[object]] = {"sts": [StsOperations()]}
-        resettables: list[Resettable] = []
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stop_or_hurry)
 
+        secrets = SecretBox(config.data_dir / "secret.key")
+        sessions = SessionTokens(secrets.derive("session tokens"), self._clock)
+        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions)
+
+        database = Database(config.data_dir / "region.db")
+        await database.start()
+        stack.push_async_callback(database.stop)
+
+        logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
+        await logs.start()
+        stack.push_async_callback(logs.stop)
+
+        functions = LambdaService(
+            data_dir=config.data_dir,
+            database=database,
+            secrets=secrets,
+            invoker=NoSandboxes(),
+            clock=self._clock,
+            account_concurrency=config.account_concurrency,
+        )
+        await functions.start()
+        stack.push_async_callback(functions.stop)
+
+        pipeline = self._pipeline(
+            services={"lambda": functions.operations, "logs": [LogsOperations(logs)], "sts": [StsOperations()]},
+            keys=keys,
+            code_links=functions.links,
+            # What runs, before what it writes to.
+            resettables=[functions, logs],
+            stack=stack,
+        )
+        await self._transport.start(listener, pipeline.answer)
+        stack.push_async_callback(self._transport.stop)
+
+        endpoint = Endpoint.of(config.data_dir)
+        endpoint.write(self.url, config.region)
+        stack.callback(endpoint.remove)
+
+    def _pipeline(
+        self,
+        *,
+        services: Mapping[str, Sequence[object]],
+        keys: KnownKeys,
+        code_links: links.CodeLinks,
+        resettables: Sequence[Resettable],
+        stack: contextlib.AsyncExitStack,
+    ) -> Pipeline:
+        config = self.config
+        strict = config.auth is not AuthMode.OFF
+        verifier = SignatureVerifier(keys, self._clock)
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
-        verifier = SignatureVerifier(keys, self.clock)
-        strict = config.auth is not AuthMode.OFF
+        health = Health(tuple(services), config.region, None)
         reset = Reset(resettables, keys.root.caller.access_key_id, verifier if strict else None)
-        pipeline = Pipeline(
+        return Pipeline(
             router=wire.Router(wire.ApiModels(tuple(services))),
             gate=verifier if strict else AnyCaller(keys, config.region),
             authorizer=AllowEverything(),
             dispatch=Dispatch(services),
             guard=Guard() if strict else BrowserGuard(config.host, (config.host_suffix,)),
-            local=self._local_routes(tuple(services), reset),
+            local=LocalRoutes(
+                gets={
+                    "/_lambent/health": health,
+                    links.PREFIX: code_links,
+                    "/_localstack/health": LocalStackHealth(tuple(services)),
+                    "/_localstack/info": LocalStackInfo(self._clock),
+                    "/_localstack/init": LocalStackInit(),
+                },
+                posts={"/_lambent/reset": reset, "/_localstack/state/reset": reset},
+            ),
             workers=workers,
         )
-        server = HttpServer(pipeline.answer)
-        stack.push_async_callback(server.stop)
-        await server.start(listener)
-        endpoint = Endpoint.of(config.data_dir)
-        endpoint.write(self.url, config.region)
-        stack.callback(endpoint.remove)
-        return server
 
-    def _local_routes(self, services: tuple[str, ...], reset: Reset) -> LocalRoutes:
-        health = Health(services, self.config.region, None)
-        return LocalRoutes(
-            gets={
-                "/_lambent/health": health,
-                "/_localstack/health": LocalStackHealth(services),
-                "/_localstack/info": LocalStackInfo(self.clock),
-                "/_localstack/init": LocalStackInit(),
-            },
-            posts={"/_lambent/reset": reset, "/_localstack/state/reset": reset},
-        )
+    def _stop_or_hurry(self) -> None:
+        """The first signal stops after what is being answered, the second one at once."""
+        if self._stopping.is_set():
+            self._transport.force_stop()
+        self._stopping.set()
 
 
 def bind(config: Config) -> socket.socket:
@@ -116,10 +171,3 @@ def bind(config: Config) -> socket.socket:
         )
     except OSError as error:
         raise OSError(error.errno, f"Cannot listen on {config.host} port {config.port}: {error.strerror}.") from error
-
-
-def _stop_or_hurry(stopping: asyncio.Event, server: HttpServer) -> None:
-    """The first signal stops after what is being answered, the second one at once."""
-    if stopping.is_set():
-        server.force_stop()
-    stopping.set()

@@ -110,9 +110,6 @@ class Connection(asyncio.Protocol):
         self.connections.add(self)
         if self.group is not None:
             self.group.add(self)
-            if len(self.group) > self.limits.sandbox_connections:
-                self.transport.abort()
-                return
         self.deadline = self.loop.time() + self.limits.head_seconds
 
     def connection_lost(self, exc: Exception | None) -> None:

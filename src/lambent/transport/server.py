@@ -14,69 +14,96 @@ from lambent.transport.limits import Limits
 
 #: uvicorn ticks ten times a second; deadlines are looked at twice a second.
 SWEEP_TICKS = 5
-SANDBOX_BACKLOG = 128
+#: Connections accepted from one sandbox before the loop turns to others.
+ACCEPT_BATCH = 16
 
 
 class _Sandbox(NamedTuple):
-    server: asyncio.Server
+    listener: socket.socket
+    #: `listener` may be closed by its owner before it is removed here.
+    descriptor: int
     connections: set[Connection]
 
 
 class HttpServer:
     """Serves one handler on any number of sockets. `start`, `add_socket` / `remove_socket` at any time, `stop`."""
 
-    def __init__(self, handler: Handler, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self._handler = handler
-        self._server = _Server(self._config())
-        self._loop_task: asyncio.Task[None] | None = None
         #: Listeners inside sandboxes by sandbox id.
         self._sandboxes: dict[str, _Sandbox] = {}
+        # Set by `start`
+        self._handler: Handler
+        self._server: _Server
+        self._ticks: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
-        state = self._server.server_state
-        return f"<HttpServer {len(state.connections)} connections, {len(self._sandboxes)} sandboxes>"
+        connections = len(self._server.server_state.connections) if self._ticks else 0
+        return f"<HttpServer {connections} connections, {len(self._sandboxes)} sandboxes>"
 
-    async def start(self, listener: socket.socket) -> None:
+    async def start(self, listener: socket.socket, handler: Handler) -> None:
         """Accept connections on `listener`, which is bound already."""
-        server = self._server
+        self._handler = handler
+        self._server = server = _Server(self._config())
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
+        # Makes the date that answers bear.
         await server.on_tick(0)
         await server.startup(sockets=[listener])
-        self._loop_task = asyncio.create_task(server.main_loop(), name="transport ticks")
+        self._ticks = asyncio.create_task(server.main_loop(), name="transport ticks")
 
-    async def add_socket(self, listener: socket.socket, sandbox_id: str) -> None:
-        """Accept connections on a socket made inside a sandbox; their requests carry `sandbox_id`."""
-        group: set[Connection] = set()
-        make = functools.partial(
-            Connection, self._handler, self._limits, sandbox_id, group, server_state=self._server.server_state
-        )
-        server = await asyncio.get_running_loop().create_server(make, sock=listener, backlog=SANDBOX_BACKLOG)
-        self._sandboxes[sandbox_id] = _Sandbox(server, group)
+    def add_socket(self, sandbox_id: str, listener: socket.socket) -> None:
+        """Accept connections on a socket that listens inside a sandbox; their requests carry `sandbox_id`.
+
+        It stays its owner's, who calls `remove_socket` before closing it. Most functions never call the region, so
+        all that is done here is to watch the socket.
+        """
+        listener.setblocking(False)
+        sandbox = _Sandbox(listener, listener.fileno(), set())
+        self._sandboxes[sandbox_id] = sandbox
+        asyncio.get_running_loop().add_reader(sandbox.descriptor, self._accept, sandbox_id, sandbox)
 
     def remove_socket(self, sandbox_id: str) -> None:
         """Stop listening in a sandbox that is going away, and drop its connections. Idempotent."""
         sandbox = self._sandboxes.pop(sandbox_id, None)
         if sandbox is None:
             return
-        sandbox.server.close()
+        asyncio.get_running_loop().remove_reader(sandbox.descriptor)
         for connection in list(sandbox.connections):
             connection.transport.abort()
 
     async def stop(self) -> None:
         """Accept nothing more, finish what is being answered (for as long as the limits say), close everything."""
-        for sandbox_id in list(self._sandboxes):
-            self._sandboxes.pop(sandbox_id).server.close()
-        if self._loop_task is None:
+        if self._ticks is None:
             return
         self._server.should_exit = True
-        await self._loop_task
+        await self._ticks
         await self._server.shutdown()
+        for sandbox_id in list(self._sandboxes):
+            self.remove_socket(sandbox_id)
 
     def force_stop(self) -> None:
         """Cut a `stop` short."""
         self._server.force_exit = True
+
+    def _accept(self, sandbox_id: str, sandbox: _Sandbox) -> None:
+        """Called by the event loop when somebody in the sandbox connects."""
+        for _ in range(ACCEPT_BATCH):
+            try:
+                client, _ = sandbox.listener.accept()
+            except OSError:
+                # Nobody waits any more, the peer has gone again, or no descriptor is free: the next round tells.
+                return
+            if len(sandbox.connections) >= self._limits.sandbox_connections:
+                client.close()
+                continue
+            client.setblocking(False)
+            state = self._server.server_state
+            connection = Connection(self._handler, self._limits, sandbox_id, sandbox.connections, server_state=state)
+            loop = asyncio.get_running_loop()
+            adopting = loop.create_task(_adopt(loop, connection, client), name=f"accept from sandbox {sandbox_id}")
+            state.tasks.add(adopting)
+            adopting.add_done_callback(state.tasks.discard)
 
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
@@ -90,6 +117,14 @@ class HttpServer:
             interface="asgi3",
             timeout_graceful_shutdown=self._limits.drain_seconds,
         )
+
+
+async def _adopt(loop: asyncio.AbstractEventLoop, connection: Connection, client: socket.socket) -> None:
+    try:
+        await loop.connect_accepted_socket(lambda: connection, client)
+    except OSError:
+        # The sandbox died between accept and here.
+        client.close()
 
 
 async def _unused_application(scope: Any, receive: Any, send: Any) -> None:
