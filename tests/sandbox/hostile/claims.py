@@ -13,6 +13,8 @@ from typing import Any
 from places import FULL, PROCESS, REDUCED, REDUCED_CGROUP
 
 EVERYWHERE = frozenset({FULL, REDUCED_CGROUP, REDUCED, PROCESS})
+#: Where cgroups limit.
+LIMITED = frozenset({FULL, REDUCED_CGROUP})
 #: Where namespaces are.
 CONFINED = frozenset({FULL, REDUCED_CGROUP, REDUCED})
 

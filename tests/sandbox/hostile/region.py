@@ -130,6 +130,20 @@ class Region:
     def open_descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.server_pid}/fd"))
 
+    def descendants(self) -> list[int]:
+        """Every process below the one that was started: supervisor, templates, shells, environments."""
+        parents = {}
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    parents[int(name)] = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
+                except OSError:
+                    continue
+        found = {self.process.pid}
+        while grown := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= grown
+        return sorted(found - {self.process.pid})
+
     # ---- functions ---------------------------------------------------------------------------------------------
 
     def deploy(self, name: str, *, handler: str = "hostile.handler", **changes: Any) -> str:
@@ -141,6 +155,11 @@ class Region:
         )
         self.wait_until_active(name)
         return name
+
+    def replace_environments(self, name: str) -> None:
+        """A change of configuration throws the function's environments away."""
+        self.client.update_function_configuration(FunctionName=name, Description=secrets.token_hex(4))
+        self.wait_until_active(name)
 
     def wait_until_active(self, name: str) -> None:
         def settled() -> bool:

@@ -38,6 +38,11 @@ def write_kernel_setting(path):
     return value.decode("latin-1")
 
 
+def write_own_code():
+    """At whatever path this level shows the code."""
+    return write(os.path.join(os.environ["LAMBDA_TASK_ROOT"], "hostile.py"))
+
+
 def remove_code():
     names = [name for name in os.listdir("/var/task") if name.endswith(".py")]
     os.unlink(os.path.join("/var/task", names[0]))
@@ -166,11 +171,3 @@ def leave(name, text):
     with open(f"/tmp/{name}", "w") as file:
         file.write(text)
     return name
-
-
-def folders_of_others(name):
-    """Look for another function's files by the ways that lead out of one's own /tmp and /var/task."""
-    for path in (f"/tmp/../tmp/{name}", f"/proc/1/root/tmp/{name}", f"/proc/1/cwd/{name}", f"/var/task/../{name}"):
-        if os.path.exists(path):
-            return path
-    raise OSError(0, "nowhere")

@@ -7,7 +7,6 @@ import socket
 import struct
 import subprocess
 import sys
-import time
 
 RTM_NEWADDR, NLM_F_REQUEST_ACK_CREATE = 20, 0x405
 
@@ -73,8 +72,8 @@ def post(port, path, host="127.0.0.1", headers=None):
     return connection.getresponse().status
 
 
-def get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def get(port, path, host="127.0.0.1"):
+    connection = http.client.HTTPConnection(host, port, timeout=2)
     connection.request("GET", path)
     return connection.getresponse().status
 
@@ -129,16 +128,3 @@ def bind_everywhere(port):
         server.bind(("0.0.0.0", port))
         server.listen()
         return "listening"
-
-
-def drip_request(host, port, seconds):
-    """A request whose header never ends, one byte at a time."""
-    with socket.create_connection((host, port), timeout=2) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nX-Slow: ")
-        end = time.monotonic() + seconds
-        sent = 0
-        while time.monotonic() < end:
-            client.sendall(b"a")
-            sent += 1
-            time.sleep(0.05)
-        return sent

@@ -140,21 +140,6 @@ def write_and_read_back(megabytes):
     return same
 
 
-def many_files(limit):
-    """Empty files cost inodes, not bytes."""
-    os.makedirs("/tmp/many", exist_ok=True)
-    made = 0
-    try:
-        while made < limit:
-            os.close(os.open(f"/tmp/many/{made}", os.O_CREAT | os.O_WRONLY, 0o600))
-            made += 1
-    except OSError:
-        pass
-    for number in range(made):
-        os.unlink(f"/tmp/many/{number}")
-    return made
-
-
 def open_until_refused(limit):
     opened = []
     try:
