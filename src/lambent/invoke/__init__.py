@@ -1,0 +1,1 @@
+"""The data plane: every function execution passes `Invoker.invoke`."""

@@ -1,0 +1,249 @@
+"""Talking to a runtime that speaks frames: one length-prefixed frame each way over a socket pair.
+
+A frame is a 4-byte big-endian length of what follows, a type byte and a body. Nothing here waits: bytes go out in one
+`send` where the socket takes them, the rest when it can; bodies are opaque and never copied more often than needed.
+The other end is hostile: a frame that is too long or of unknown type ends the conversation.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import struct
+from asyncio import AbstractEventLoop
+from typing import Protocol
+
+from lambent.invoke.faults import MAX_PAYLOAD
+
+log = logging.getLogger(__name__)
+
+_HEAD = struct.Struct(">IB")
+_INVOKE_HEAD = struct.Struct(">IBH")
+_INIT, _INVOKE = ord("I"), ord("V")
+_READY, _INIT_ERROR, _RESPONSE, _ERROR = ord("R"), ord("X"), ord("S"), ord("E")
+#: A body may also carry an error type before its payload.
+_MAX_FRAME = MAX_PAYLOAD + 4096
+_RECEIVE = 64 * 1024
+#: Bytes received in one turn of the event loop.
+_TURN = 1024 * 1024
+
+
+class RuntimeEvents(Protocol):
+    """What a runtime tells its environment, over frames or HTTP. Each is called by the event loop."""
+
+    def runtime_ready(self) -> None:
+        """Init is done; it waits for an invocation."""
+
+    def runtime_init_failed(self, error_type: str, payload: bytes) -> None: ...
+
+    def runtime_responded(self, payload: bytes) -> None: ...
+
+    def runtime_erred(self, error_type: str, payload: bytes) -> None: ...
+
+    def runtime_oversized(self) -> None:
+        """It sent a response over the limit."""
+
+    def runtime_lost(self, reason: str) -> None:
+        """No more comes from it: it closed its end or broke the protocol."""
+
+    def runtime_bug(self, error: Exception) -> None:
+        """Our own code failed while handling what it sent."""
+
+
+class RuntimeLink(Protocol):
+    """The server's end of one runtime process."""
+
+    def init(self, body: bytes) -> None: ...
+
+    def invoke(self, header: Header, payload: bytes) -> None: ...
+
+    def drain(self) -> None:
+        """Handle what has arrived already: the process is gone, its last words may not be read yet."""
+
+    def close(self) -> None: ...
+
+
+#: request_id, deadline_ms, invoked_function_arn, trace_id, client_context, cognito_identity, tenant_id.
+Header = tuple[str, str, str, str, str, str, str]
+
+
+class FrameChannel:
+    """A RuntimeLink over the frames of Lambent's own bootstraps."""
+
+    def __init__(self, loop: AbstractEventLoop, sock: socket.socket, events: RuntimeEvents) -> None:
+        self._loop = loop
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._events = events
+        # Receiving. Either `_buffer` holds the beginning of a frame, or `_body` is a long one being filled.
+        self._buffer = b""
+        self._body: memoryview | None = None
+        self._filled = 0
+        # Sending
+        self._unsent: list[memoryview] = []
+        self._open = True
+        loop.add_reader(self._fd, self._on_readable)
+
+    def init(self, body: bytes) -> None:
+        self._send(_HEAD.pack(len(body) + 1, _INIT), body)
+
+    def invoke(self, header: Header, payload: bytes) -> None:
+        fields = "\0".join(header).encode()
+        head = _INVOKE_HEAD.pack(3 + len(fields) + len(payload), _INVOKE, len(fields)) + fields
+        self._send(head, payload)
+
+    def drain(self) -> None:
+        # A process can leave at most its socket buffer behind, far less than this many turns.
+        for _ in range(16):
+            if not self._open or not self._receive():
+                return
+
+    def close(self) -> None:
+        """Idempotent. The socket stays open: it belongs to the sandbox."""
+        if self._open:
+            self._open = False
+            self._loop.remove_reader(self._fd)
+            if self._unsent:
+                self._unsent.clear()
+                self._loop.remove_writer(self._fd)
+
+    # ---- receiving ----
+
+    def _on_readable(self) -> None:
+        try:
+            self._receive()
+        except Exception as error:  # our own bug must end this environment, not hang its client
+            self._events.runtime_bug(error)
+
+    def _receive(self) -> bool:
+        """Read once and handle; False when there was nothing."""
+        if self._body is not None:
+            return self._receive_body()
+        try:
+            data = self._socket.recv(_RECEIVE)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as error:
+            return self._lose(f"reading from it failed: {error}")
+        if not data:
+            return self._lose("it closed its channel")
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        if len(data) >= 5:
+            length, kind = _HEAD.unpack_from(data)
+            if length + 4 == len(data):  # the common case: one whole frame
+                self._handle(kind, data[5:])
+                return True
+        self._split(data)
+        return True
+
+    def _split(self, data: bytes) -> None:
+        at, size = 0, len(data)
+        while size - at >= 5 and self._open:
+            length, kind = _HEAD.unpack_from(data, at)
+            end = at + 4 + length
+            if not 1 <= length <= _MAX_FRAME:
+                self._refuse(length, kind)
+                return
+            if end > size:
+                if length > _RECEIVE:
+                    self._begin_body(data[at + 4 :], length)
+                    return
+                break
+            self._handle(kind, data[at + 5 : end])
+            at = end
+        self._buffer = data[at:]
+
+    def _refuse(self, length: int, kind: int) -> None:
+        if kind == _RESPONSE and length > _MAX_FRAME:
+            self._events.runtime_oversized()
+        else:
+            self._lose(f"it sent a frame of {length} bytes")
+
+    def _begin_body(self, beginning: bytes, length: int) -> None:
+        """`beginning` starts with the type byte."""
+        self._body = memoryview(bytearray(length))
+        self._filled = len(beginning)
+        self._body[: self._filled] = beginning
+
+    def _receive_body(self) -> bool:
+        body = self._body
+        assert body is not None
+        limit = self._filled + _TURN
+        while self._filled < min(len(body), limit):
+            try:
+                received = self._socket.recv_into(body[self._filled :])
+            except (BlockingIOError, InterruptedError):
+                return False
+            except OSError as error:
+                return self._lose(f"reading from it failed: {error}")
+            if not received:
+                return self._lose("it closed its channel within a frame")
+            self._filled += received
+        if self._filled == len(body):
+            self._body = None
+            self._handle(body[0], bytes(body[1:]))
+        return True
+
+    def _handle(self, kind: int, body: bytes) -> None:
+        events = self._events
+        if kind == _RESPONSE:
+            if len(body) > MAX_PAYLOAD:
+                events.runtime_oversized()
+            else:
+                events.runtime_responded(body)
+        elif kind == _ERROR:
+            error_type, _, payload = body.partition(b"\0")
+            events.runtime_erred(error_type.decode("utf-8", "replace"), payload)
+        elif kind == _READY:
+            events.runtime_ready()
+        elif kind == _INIT_ERROR:
+            error_type, _, payload = body.partition(b"\0")
+            events.runtime_init_failed(error_type.decode("utf-8", "replace"), payload)
+        else:
+            self._lose(f"it sent a frame of unknown type {kind}")
+
+    def _lose(self, reason: str) -> bool:
+        self.close()
+        self._events.runtime_lost(reason)
+        return False
+
+    # ---- sending ----
+
+    def _send(self, head: bytes, body: bytes) -> None:
+        if self._unsent:
+            self._unsent += [memoryview(head), memoryview(body)]
+            return
+        total = len(head) + len(body)
+        try:
+            # Joining small frames is cheaper than gathering them.
+            sent = self._socket.send(head + body) if total <= _RECEIVE else self._socket.sendmsg([head, body])
+        except (BlockingIOError, InterruptedError):
+            sent = 0
+        except OSError:
+            # The process is gone; the reader learns how.
+            return
+        if sent < total:
+            self._keep(head, body, sent)
+
+    def _keep(self, head: bytes, body: bytes, sent: int) -> None:
+        if sent < len(head):
+            self._unsent.append(memoryview(head)[sent:])
+            sent = len(head)
+        self._unsent.append(memoryview(body)[sent - len(head) :])
+        self._loop.add_writer(self._fd, self._on_writable)
+
+    def _on_writable(self) -> None:
+        try:
+            while self._unsent:
+                sent = self._socket.send(self._unsent[0])
+                if sent < len(self._unsent[0]):
+                    self._unsent[0] = self._unsent[0][sent:]
+                    return
+                self._unsent.pop(0)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._unsent.clear()
+        self._loop.remove_writer(self._fd)

@@ -1,0 +1,473 @@
+"""One execution environment: a sandbox, the runtime in it, and the invocation that it runs.
+
+It drives the state machine of `states` from what the runtime, the timers and the sandbox tell it. Which environment
+runs which request is the pool's matter; this one is told with `run` and tells its owner when it is free again.
+"""
+
+from __future__ import annotations
+
+import logging
+from asyncio import AbstractEventLoop, Future
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from lambent.clock import Clock
+from lambent.ids import hex_id
+from lambent.invoke import faults
+from lambent.invoke.channel import FrameChannel, RuntimeLink
+from lambent.invoke.errors import ServiceException
+from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
+from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
+from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter
+from lambent.invoke.logs import LogStream, OutputReader
+from lambent.invoke.report import Reporter, billed_ms, log_stream_name
+from lambent.invoke.runtime_api import HttpRuntime
+from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
+from lambent.invoke.timers import Timer, Timers
+from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
+from lambent.sandbox.spec import ExitStatus
+
+log = logging.getLogger(__name__)
+
+#: An overrun of init is a failed init; it is done again in the first invocation, under the function's timeout.
+INIT_LIMIT_S = 10.0
+#: Idle this long, an environment is frozen: long enough that back-to-back invocations never pay for it.
+FREEZE_AFTER_S = 0.1
+#: How long the exit status of a runtime may take to arrive after its channel closed.
+_EXIT_STATUS_S = 1.0
+#: Reading the peak of memory costs a system call; a busy environment does it this often.
+_MEMORY_SAMPLE_S = 0.1
+#: Before its credentials run out an environment is replaced, as AWS replaces old ones.
+_LIFETIME_S = CREDENTIALS_S - 1800
+
+
+class Job:
+    """One request for an execution and the future of its result."""
+
+    __slots__ = ("done", "function", "invocation", "since")
+
+    def __init__(self, function: FunctionVersion, invocation: Invocation, done: Future[InvokeResult], since: float):
+        self.function = function
+        self.invocation = invocation
+        self.done = done
+        #: When it began to wait, monotonic.
+        self.since = since
+
+
+class Owner(Protocol):
+    """Who made the environment, and decides what it does next."""
+
+    def environment_usable(self, environment: Environment) -> None:
+        """Its first init is over, well or badly; it can be given a job."""
+
+    def environment_free(self, environment: Environment, job: Job, record: InvocationRecord, now: float) -> None:
+        """It answered `job` and can be given another."""
+
+    def environment_expired(self, environment: Environment, reason: str) -> None:
+        """It was idle for too long, or is too old: destroy it."""
+
+    def environment_broke(self, environment: Environment, job: Job | None) -> None:
+        """The platform failed in it, not the function. It is dead; `job` has its error."""
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run `work` as a task that somebody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What every environment of one invoker uses."""
+
+    loop: AbstractEventLoop
+    clock: Clock
+    timers: Timers
+    launcher: Launcher
+    starter: Starter
+    logs: LogSink
+    owner: Owner
+    attach_endpoint: AttachEndpoint
+    detach_endpoint: DetachEndpoint
+    idle_timeout: float
+
+
+class Environment:
+    """Implements channel.RuntimeEvents; everything runs on the event loop."""
+
+    def __init__(self, services: Services, blueprint: Blueprint, group: Any, charge_mb: int) -> None:
+        function = blueprint.function
+        self._services = services
+        self._clock = services.clock
+        self._timers = services.timers
+        self._owner = services.owner
+        self._blueprint = blueprint
+        self.id = hex_id(32)
+        self.function = function
+        #: The pool's: whose environment this is, and the memory that it is charged with.
+        self.group = group
+        self.charge_mb = charge_mb
+
+        # Whole life
+        self.state = State.STARTING
+        self.born_at = services.clock.monotonic()
+        self._timer = Timer(self._on_timer)
+        self.log_stream = log_stream_name(services.clock.now(), function.version, self.id)
+        self._stream = LogStream(
+            services.logs.open_stream(
+                function.account, function.region, function.log_group or f"/aws/lambda/{function.name}", self.log_stream
+            ),
+            services.clock,
+        )
+        self._write = self._stream.write
+        self._reporter = Reporter.of(function, self.id)
+        self._output = OutputReader(services.loop, services.timers, services.clock, self._stream)
+        self._sandbox: Sandbox | None = None
+        self._credentials = services.starter.credentials(function)
+        self._timeout_s = float(function.timeout_s)
+        self.memory_mb = 0
+        self._memory_at = 0.0
+        #: Init time that the first invocation reports, None once it has (or where init failed).
+        self.init_ms: float | None = None
+
+        # One runtime process
+        self._link: RuntimeLink | None = None
+        self._generation = 0
+        self._init_at = 0.0
+
+        # One invocation. Invariant: `_job` is set iff the state is BUSY, RESETTING or REINIT.
+        self._job: Job | None = None
+        self._started_at = 0.0
+        self._started_wall = 0.0
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.id[:8]} of {self.function.name}:{self.function.version} {self.state.name}>"
+
+    # ---- starting ----
+
+    async def launch(self) -> None:
+        """Make the sandbox and begin init. Raises SandboxError."""
+        services, blueprint = self._services, self._blueprint
+        spec = services.starter.launch_spec(blueprint, self.id, self._credentials, self.log_stream)
+        sandbox = await services.launcher.launch(spec)
+        if self.state is State.DEAD:
+            await sandbox.destroy("its function changed while it started")
+            return
+        self._sandbox = sandbox
+        if sandbox.endpoint is not None:
+            services.attach_endpoint(sandbox.id, sandbox.endpoint)
+        self._move(Event.LAUNCHED)
+        self._write_line(self._reporter.init_start(self._clock.now()))
+        self._begin_init(INIT_LIMIT_S)
+
+    def _begin_init(self, limit_s: float) -> None:
+        self._init_at = self._clock.monotonic()
+        self._timers.set(self._timer, self._init_at + limit_s)
+        sandbox, blueprint = self._sandbox, self._blueprint
+        assert sandbox is not None
+        self._generation += 1
+        sandbox.exited.add_done_callback(self._exit_watcher(self._generation))
+        self._output.attach(sandbox.log_fd, sandbox.output_fd)
+        if sandbox.channel is not None:
+            self._link = FrameChannel(self._services.loop, sandbox.channel, self)
+        else:
+            assert sandbox.runtime_api is not None
+            self._link = HttpRuntime(self._services.loop, sandbox.runtime_api, self, self._owner.spawn)
+        self._link.init(self._services.starter.init_body(blueprint, sandbox, self._credentials, self.log_stream))
+
+    # ---- one invocation ----
+
+    def run(self, job: Job) -> None:
+        """Begin `job`; legal while idle."""
+        state = self.state
+        self._move(Event.INVOKED)
+        self._job = job
+        if state is State.STOPPED:
+            self._timers.clear(self._timer)
+            self._owner.spawn(self._reset(), f"reset {self.id[:8]}")
+            return
+        if state is State.FROZEN:
+            assert self._sandbox is not None
+            self._sandbox.thaw()
+        now = self._clock.monotonic()
+        self._timers.set(self._timer, now + self._timeout_s)
+        self._begin(job, now)
+
+    async def _reset(self) -> None:
+        """A new runtime process in the same sandbox, then init as part of the invocation."""
+        sandbox = self._sandbox
+        assert sandbox is not None
+        self._output.detach()
+        try:
+            await sandbox.restart()
+        except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
+            self.runtime_bug(error)
+            return
+        if self.state is State.DEAD:
+            return
+        self._move(Event.RESTARTED)
+        self._begin_init(self._timeout_s)
+
+    def _begin(self, job: Job, started_at: float, spent_s: float = 0.0) -> None:
+        """Hand the invocation to the runtime. `spent_s` of its time went into an init."""
+        invocation = job.invocation
+        wall = self._write_start(invocation, started_at)
+        assert self._link is not None
+        self._link.invoke(
+            (
+                invocation.request_id,
+                str(int((wall + self._timeout_s - spent_s) * 1000)),
+                invocation.invoked_arn,
+                invocation.trace_id,
+                invocation.client_context,
+                "",
+                "",
+            ),
+            invocation.payload,
+        )
+
+    def _write_start(self, invocation: Invocation, started_at: float) -> float:
+        wall = self._clock.now()
+        self._started_at, self._started_wall = started_at, wall
+        if invocation.log_tail:
+            self._stream.begin_tail()
+        self._write_line(self._reporter.start(wall, invocation.request_id), wall)
+        return wall
+
+    # ---- what the runtime tells ----
+
+    def runtime_ready(self) -> None:
+        now = self._clock.monotonic()
+        if self.state is State.INIT:
+            self.init_ms = (now - self._init_at) * 1000
+            self._move(Event.INITIALISED)
+            self._rest(now)
+            self._owner.environment_usable(self)
+        elif self.state is State.REINIT:
+            self._move(Event.INITIALISED)
+            assert self._job is not None
+            # The timer set for the init goes on: one timeout covers both.
+            self._begin(self._job, self._init_at, spent_s=now - self._init_at)
+        else:
+            self._misbehaved("it said that it was ready twice")
+
+    def runtime_init_failed(self, error_type: str, payload: bytes) -> None:
+        if self.state in (State.INIT, State.REINIT):
+            self._fail(Outcome(payload, FAILURE, error_type), "init failed")
+        else:
+            self._misbehaved("it reported a failed init after its init")
+
+    def runtime_responded(self, payload: bytes) -> None:
+        if self.state is State.BUSY:
+            self._answer(Outcome(payload, SUCCESS))
+        else:
+            self._misbehaved("it answered without an invocation")
+
+    def runtime_erred(self, error_type: str, payload: bytes) -> None:
+        if self.state is State.BUSY:
+            self._answer(faults.function_error(error_type, payload))
+        else:
+            self._misbehaved("it answered without an invocation")
+
+    def runtime_oversized(self) -> None:
+        if self.state is State.BUSY:
+            self._fail(faults.response_too_large(), "its response was too large")
+        else:
+            self._misbehaved("it answered without an invocation")
+
+    def runtime_lost(self, reason: str) -> None:
+        """The channel is closed; the exit status tells why, and is on its way."""
+        sandbox = self._sandbox
+        assert sandbox is not None
+        if self.state in (State.READY, State.FROZEN):
+            self._stop_runtime(reason)
+            self._move(Event.FAILED)
+        elif self.state in (State.INIT, State.BUSY, State.REINIT) and not sandbox.exited.done():
+            generation = self._generation
+            self._services.loop.call_later(_EXIT_STATUS_S, self._no_exit_status, generation, reason)
+
+    def runtime_bug(self, error: Exception) -> None:
+        """Our own code failed: a clear error for the client, and nothing of this environment is used again."""
+        job, self._job = self._job, None
+        request_id = job.invocation.request_id if job else "-"
+        log.error("%r failed, request %s", self, request_id, exc_info=error)
+        self.destroy("an internal error")
+        if job is not None and not job.done.done():
+            job.done.set_exception(ServiceException.of(request_id))
+        self._owner.environment_broke(self, job)
+
+    def _no_exit_status(self, generation: int, reason: str) -> None:
+        if generation == self._generation and self.state in (State.INIT, State.BUSY, State.REINIT):
+            self._fail(self._exit_outcome(None), reason)
+
+    def _exit_watcher(self, generation: int) -> Callable[[Future[ExitStatus]], None]:
+        def on_exit(future: Future[ExitStatus]) -> None:
+            if generation == self._generation and not future.cancelled():
+                try:
+                    self._on_exit(None if future.exception() else future.result())
+                except Exception as error:  # our own bug must end this environment, not hang its client
+                    self.runtime_bug(error)
+
+        return on_exit
+
+    def _on_exit(self, status: ExitStatus | None) -> None:
+        if self._link is not None and self.state in (State.INIT, State.BUSY, State.REINIT):
+            self._link.drain()
+        if self.state in (State.INIT, State.BUSY, State.REINIT):
+            self._fail(self._exit_outcome(status), "its runtime exited")
+        elif self.state in (State.READY, State.FROZEN):
+            self._stop_runtime("its runtime exited while idle")
+            self._move(Event.FAILED)
+
+    def _exit_outcome(self, status: ExitStatus | None) -> Outcome:
+        return faults.exited(self._job.invocation.request_id if self._job else "", status)
+
+    def _misbehaved(self, reason: str) -> None:
+        """The runtime said what cannot be true now. It may still be in the middle of something: end it."""
+        log.info("%r is reset: %s", self, reason)
+        if self.state in (State.INIT, State.BUSY, State.REINIT):
+            self._fail(self._exit_outcome(None), reason)
+        elif self.state in (State.READY, State.FROZEN):
+            self._stop_runtime(reason)
+            self._move(Event.FAILED)
+
+    # ---- ends ----
+
+    def _answer(self, outcome: Outcome) -> None:
+        """The runtime answered and waits for the next invocation."""
+        now = self._clock.monotonic()
+        self._output.drain()
+        self._output.flush()
+        self._move(Event.ANSWERED)
+        self._rest(now)
+        self._conclude(outcome, now)
+
+    def _fail(self, outcome: Outcome, reason: str) -> None:
+        """The runtime is of no further use. Its sandbox with /tmp is."""
+        now = self._clock.monotonic()
+        state = self.state
+        self._stop_runtime(reason)
+        self._output.drain()
+        self._output.flush()
+        if state in (State.INIT, State.REINIT):
+            self._report_init("init" if state is State.INIT else "invoke", now, outcome)
+        if state is State.REINIT:
+            # As on AWS, an invocation whose init fails starts after it, only to end.
+            assert self._job is not None
+            self._write_start(self._job.invocation, self._init_at)
+        self._move(Event.FAILED)
+        self._timers.set(self._timer, now + self._services.idle_timeout)
+        if state is State.INIT:
+            self._owner.environment_usable(self)
+        else:
+            self._conclude(outcome, now)
+
+    def _conclude(self, outcome: Outcome, now: float) -> None:
+        """Write what happened and give the result; the environment is idle."""
+        job, self._job = self._job, None
+        assert job is not None
+        invocation = job.invocation
+        duration_ms = (now - self._started_at) * 1000
+        if outcome.status == TIMEOUT:
+            # A timer fires a little late; what is billed is the timeout.
+            duration_ms = self._timeout_s * 1000
+        init_ms, self.init_ms = self.init_ms, None
+        if duration_ms > 100 or now - self._memory_at > _MEMORY_SAMPLE_S:
+            self._sample_memory(now)
+        function = self.function
+        record = InvocationRecord(
+            function,
+            invocation.request_id,
+            self._started_wall,
+            duration_ms,
+            billed_ms(duration_ms, init_ms),
+            init_ms,
+            function.memory_mb,
+            self.memory_mb,
+            outcome.status,
+            outcome.error_type,
+            self.log_stream,
+        )
+        wall = self._clock.now()
+        self._write_line(self._reporter.end(wall, record), wall)
+        self._write_line(self._reporter.report(wall, record), wall)
+        if not job.done.done():
+            error = None if outcome.status == SUCCESS else "Unhandled"
+            job.done.set_result(
+                InvokeResult(outcome.payload, error, function.version, self._stream.take_tail(), record)
+            )
+        self._owner.environment_free(self, job, record, now)
+
+    def _rest(self, now: float) -> None:
+        """Idle from now on: frozen soon."""
+        self._timers.set(self._timer, now + FREEZE_AFTER_S)
+
+    def _stop_runtime(self, reason: str) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        assert self._sandbox is not None
+        self._sandbox.kill(reason)
+
+    def destroy(self, reason: str) -> None:
+        """Dead from now on; the sandbox goes in the background. Idempotent."""
+        if self.state is State.DEAD:
+            return
+        self._move(Event.DESTROYED)
+        self._timers.forget(self._timer)
+        self._output.close()
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        sandbox, self._sandbox = self._sandbox, None
+        if sandbox is not None:
+            if sandbox.endpoint is not None:
+                self._services.detach_endpoint(sandbox.id)
+            self._owner.spawn(self._destroy_sandbox(sandbox, reason), f"destroy {self.id[:8]}")
+        self._stream.close()
+        job, self._job = self._job, None
+        if job is not None and not job.done.done():
+            job.done.set_exception(ServiceException.of(job.invocation.request_id))
+
+    @staticmethod
+    async def _destroy_sandbox(sandbox: Sandbox, reason: str) -> None:
+        await sandbox.destroy(reason)
+
+    # ---- small parts ----
+
+    def _on_timer(self) -> None:
+        state = self.state
+        now = self._clock.monotonic()
+        if state in (State.BUSY, State.REINIT):
+            assert self._job is not None
+            self._fail(faults.timed_out(self._job.invocation.request_id, self._timeout_s), "it ran into its timeout")
+        elif state is State.INIT:
+            self._fail(Outcome(b"", TIMEOUT, "Sandbox.Timedout"), "its init took too long")
+        elif state is State.READY:
+            self._move(Event.FREEZE)
+            assert self._sandbox is not None
+            self._sandbox.freeze()
+            self._timers.set(self._timer, now + self._services.idle_timeout - FREEZE_AFTER_S)
+        elif state in (State.FROZEN, State.STOPPED):
+            self._owner.environment_expired(self, "it was idle for too long")
+
+    def is_old(self, now: float) -> bool:
+        return now - self.born_at > _LIFETIME_S
+
+    def _move(self, event: Event) -> None:
+        try:
+            self.state = TRANSITIONS[self.state, event]
+        except KeyError:
+            raise IllegalTransition(self.state, event) from None
+
+    def _report_init(self, phase: str, now: float, outcome: Outcome) -> None:
+        duration_ms = (now - self._init_at) * 1000
+        line = self._reporter.init_report(self._clock.now(), phase, duration_ms, outcome.status, outcome.error_type)
+        self._write_line(line)
+
+    def _write_line(self, line: bytes | None, wall: float | None = None) -> None:
+        if line is not None:
+            self._write(int((self._clock.now() if wall is None else wall) * 1000), line)
+
+    def _sample_memory(self, now: float) -> None:
+        if self._sandbox is not None:
+            self._memory_at = now
+            self.memory_mb = -(-self._sandbox.memory_peak() // (1024 * 1024))

@@ -1,0 +1,91 @@
+"""How an invocation can end badly: the error types and payloads of the platform, in one place.
+
+A function's own error payload is opaque; these are the ones that Lambda makes on its behalf.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from dataclasses import dataclass
+
+from lambent.sandbox.spec import ExitStatus
+
+#: Largest response (and request) payload: 6 MiB and a little, as AWS's own runtime supervisor counts it.
+MAX_PAYLOAD = 6 * 1024 * 1024 + 100
+
+SUCCESS = "success"
+ERROR = "error"
+FAILURE = "failure"
+TIMEOUT = "timeout"
+
+#: Signals by the words that AWS (a Go program) has for them.
+_SIGNAL_WORDS = {
+    signal.SIGABRT: "aborted",
+    signal.SIGALRM: "alarm clock",
+    signal.SIGBUS: "bus error",
+    signal.SIGFPE: "floating point exception",
+    signal.SIGHUP: "hangup",
+    signal.SIGILL: "illegal instruction",
+    signal.SIGINT: "interrupt",
+    signal.SIGKILL: "killed",
+    signal.SIGPIPE: "broken pipe",
+    signal.SIGQUIT: "quit",
+    signal.SIGSEGV: "segmentation fault",
+    signal.SIGSYS: "bad system call",
+    signal.SIGTERM: "terminated",
+    signal.SIGTRAP: "trace/breakpoint trap",
+    signal.SIGXCPU: "CPU time limit exceeded",
+    signal.SIGXFSZ: "file size limit exceeded",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one invocation, before it becomes a record."""
+
+    payload: bytes
+    #: success | error | failure | timeout, as in InvocationRecord.
+    status: str
+    #: What REPORT names; None on success and on timeout.
+    error_type: str | None = None
+
+
+def function_error(error_type: str, payload: bytes) -> Outcome:
+    """The function (or the runtime for it) said that it failed."""
+    return Outcome(payload, ERROR, error_type)
+
+
+def timed_out(request_id: str, timeout_s: float) -> Outcome:
+    message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+    return Outcome(_payload("Sandbox.Timedout", message), TIMEOUT, "Sandbox.Timedout")
+
+
+def exited(request_id: str, status: ExitStatus | None) -> Outcome:
+    """The runtime's process ended by itself; None where nobody knows how."""
+    message = f"RequestId: {request_id} Error: {exit_words(status)}"
+    kind = "Runtime.OutOfMemory" if status is not None and status.out_of_memory else "Runtime.ExitError"
+    return Outcome(_payload("Runtime.ExitError", message), FAILURE, kind)
+
+
+def response_too_large() -> Outcome:
+    message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+    kind = "Function.ResponseSizeTooLarge"
+    return Outcome(_payload(kind, message), ERROR, kind)
+
+
+def exit_type(status: ExitStatus | None) -> str:
+    """The error type that INIT_REPORT and REPORT give to a process that ended by itself."""
+    return "Runtime.OutOfMemory" if status is not None and status.out_of_memory else "Runtime.ExitError"
+
+
+def exit_words(status: ExitStatus | None) -> str:
+    if status is None or (status.code == 0 and status.signal is None):
+        return "Runtime exited without providing a reason"
+    if status.signal is not None:
+        return f"Runtime exited with error: signal: {_SIGNAL_WORDS.get(status.signal, f'signal {status.signal}')}"  # type: ignore[call-overload]
+    return f"Runtime exited with error: exit status {status.code}"
+
+
+def _payload(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}, separators=(",", ":")).encode()

@@ -1,0 +1,86 @@
+"""What an environment starts with: the LaunchSpec for the supervisor, and the INIT body for a framed runtime."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from lambent.invoke.host import Runtimes, Sandbox
+from lambent.ports import CredentialIssuer, Credentials, FunctionVersion
+from lambent.runtimes.environment import needs_plain_exec, process_environment
+from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
+
+#: The longest that temporary credentials of a role may last. An environment is replaced before its own run out.
+CREDENTIALS_S = 12 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What all environments of one function version share, worked out once: it looks at files."""
+
+    function: FunctionVersion
+    runtime: RuntimeSpec
+    plain_exec: bool
+
+    @classmethod
+    def of(cls, function: FunctionVersion, runtimes: Runtimes) -> Blueprint:
+        plain = needs_plain_exec(function.environment, function.code_root, function.layers)
+        return cls(function, runtimes.find(function.runtime), plain)
+
+    @property
+    def by_exec(self) -> bool:
+        return self.plain_exec or self.runtime.start == "exec"
+
+
+class Starter:
+    """Makes launch specs and INIT bodies."""
+
+    def __init__(self, credentials: CredentialIssuer, endpoint_url: str) -> None:
+        self._credentials = credentials
+        self._endpoint_url = endpoint_url
+
+    def credentials(self, function: FunctionVersion) -> Credentials:
+        """Of the function's role, the session named after the function as on AWS."""
+        return self._credentials.role_credentials(function.role, function.name, CREDENTIALS_S)
+
+    def launch_spec(
+        self, blueprint: Blueprint, environment_id: str, credentials: Credentials, log_stream: str
+    ) -> LaunchSpec:
+        function = blueprint.function
+        variables = (
+            process_environment(function, credentials, log_stream=log_stream, endpoint_url=self._endpoint_url)
+            if blueprint.by_exec
+            else {}
+        )
+        return LaunchSpec(
+            id=environment_id,
+            runtime=function.runtime,
+            code_root=str(function.code_root),
+            layers=tuple(str(layer) for layer in function.layers),
+            memory_mb=function.memory_mb,
+            tmp_mb=function.tmp_mb,
+            environment=variables,
+            plain_exec=blueprint.plain_exec,
+        )
+
+    def init_body(self, blueprint: Blueprint, sandbox: Sandbox, credentials: Credentials, log_stream: str) -> bytes:
+        function = blueprint.function
+        return json.dumps(
+            {
+                "handler": function.handler,
+                "environment": process_environment(
+                    function,
+                    credentials,
+                    runtime_api=sandbox.runtime_api_address,
+                    log_stream=log_stream,
+                    endpoint_url=self._endpoint_url,
+                    task_root=sandbox.task_root,
+                ),
+                "task_root": sandbox.task_root,
+                "function_name": function.name,
+                "function_version": function.version,
+                "memory_mb": function.memory_mb,
+                "log_format": function.log_format,
+                "init_type": "on-demand",
+            }
+        ).encode()

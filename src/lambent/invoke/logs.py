@@ -1,0 +1,301 @@
+"""What one environment writes to its log stream: the function's two pipes, and the platform's lines between.
+
+The function is hostile here: it may print for ever, print lines without end, or frame its log wrongly. So a turn of the
+event loop reads a bounded piece, an environment over its share is left alone for a while (its own writes then block),
+and no line is kept longer than one event may be.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import struct
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+
+from lambent.clock import Clock
+from lambent.invoke.timers import Timer, Timers
+from lambent.ports import LogWriter
+
+log = logging.getLogger(__name__)
+
+#: CloudWatch's largest event, 256 KiB less the 26 bytes that it counts for each.
+MAX_EVENT = 256 * 1024 - 26
+#: What LogType Tail returns.
+TAIL_BYTES = 4096
+#: Bytes read from one pipe in one turn of the event loop: a pipe holds as much.
+_CHUNK = 64 * 1024
+#: Chunks that a drain may read, so that a child that prints for ever cannot hold back an answer.
+_DRAIN_CHUNKS = 16
+
+#: An environment's share: weight per second, and what it may use at once. An event weighs its bytes and a constant,
+#: since short lines cost by the line: about 40,000 short lines or 10 MB of long ones a second.
+SHARE_PER_S = 10 * 1024 * 1024
+SHARE_BURST = 4 * 1024 * 1024
+_EVENT_WEIGHT = 200
+#: A drain reads even from an environment over its share, since its answer waits, but not without end.
+_MAX_DEBT = 4 * 1024 * 1024
+
+_FRAME = struct.Struct(">IIQ")
+#: The upper half of a frame's type; the lower carries format and level.
+_FRAME_MAGIC = 0xA55A
+_DAY_MS = 86_400_000
+
+
+class LogStream:
+    """Appends events, and keeps the end of the log while an invocation asks for it."""
+
+    def __init__(self, writer: LogWriter, clock: Clock) -> None:
+        self._writer = writer
+        self._write = writer.write
+        self._now = clock.now
+        #: True between a refused write and the store's `on_drain`.
+        self.congested = False
+        self._on_drained: Callable[[], None] | None = None
+        #: The tail being collected, None where nobody asked.
+        self._tail: bytearray | None = None
+
+    def write(self, timestamp_ms: int, message: bytes) -> None:
+        if not self._write(timestamp_ms, message) and not self.congested:
+            self.congested = True
+            self._writer.on_drain(self._drained)
+        if self._tail is not None:
+            self._keep(message)
+
+    def write_now(self, message: bytes) -> None:
+        self.write(int(self._now() * 1000), message)
+
+    def begin_tail(self) -> None:
+        self._tail = bytearray()
+
+    def take_tail(self) -> bytes | None:
+        """The last 4 KB since `begin_tail`, or None without one."""
+        tail, self._tail = self._tail, None
+        return None if tail is None else bytes(tail[-TAIL_BYTES:])
+
+    def notify_drained(self, callback: Callable[[], None]) -> None:
+        self._on_drained = callback
+
+    def close(self) -> None:
+        self._on_drained = None
+        self._writer.close()
+
+    def _keep(self, message: bytes) -> None:
+        tail = self._tail
+        assert tail is not None
+        tail += message
+        if len(tail) > 4 * TAIL_BYTES:
+            del tail[:-TAIL_BYTES]
+
+    def _drained(self) -> None:
+        self.congested = False
+        if self._on_drained is not None:
+            self._on_drained()
+
+
+class RawLines:
+    """Bytes of stdout and stderr as events: one a line, its newline kept, invalid UTF-8 as it is."""
+
+    def __init__(self, stream: LogStream) -> None:
+        self._stream = stream
+        self._partial = b""
+
+    def feed(self, data: bytes) -> int:
+        """Returns the number of events written."""
+        lines = (self._partial + data).split(b"\n") if self._partial else data.split(b"\n")
+        rest = lines.pop()
+        write, events = self._stream.write_now, len(lines)
+        for line in lines:
+            if len(line) < MAX_EVENT:
+                write(line + b"\n")
+            else:
+                events += self._write_long(line + b"\n")
+        while len(rest) > MAX_EVENT:
+            write(rest[:MAX_EVENT])
+            rest = rest[MAX_EVENT:]
+            events += 1
+        self._partial = rest
+        return events
+
+    def flush(self) -> None:
+        """The invocation ended: what stands without a newline is a line of its own."""
+        if self._partial:
+            self._stream.write_now(self._partial)
+            self._partial = b""
+
+    def _write_long(self, line: bytes) -> int:
+        pieces = range(0, len(line), MAX_EVENT)
+        for start in pieces:
+            self._stream.write_now(line[start : start + MAX_EVENT])
+        return len(pieces)
+
+
+class TelemetryFrames:
+    """AWS's framed log: type, length, microseconds, message. What is no frame is taken as raw lines from there on."""
+
+    def __init__(self, stream: LogStream, clock: Clock) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._buffer = b""
+        #: Bytes of the current message still to come, and its time.
+        self._missing = 0
+        self._timestamp = 0
+        self._raw: RawLines | None = None
+
+    def feed(self, data: bytes) -> int:
+        """Returns the number of events written."""
+        if self._raw is not None:
+            return self._raw.feed(data)
+        if self._buffer:
+            data = self._buffer + data
+        now_ms = int(self._clock.now() * 1000)
+        write = self._stream.write
+        at, size, events = 0, len(data), 0
+        while True:
+            if not self._missing:
+                if size - at < 16:
+                    break
+                kind, length, micros = _FRAME.unpack_from(data, at)
+                if kind >> 16 != _FRAME_MAGIC:
+                    self._raw, self._buffer = RawLines(self._stream), b""
+                    return events + self._raw.feed(data[at:])
+                at += 16
+                self._missing, self._timestamp = length, _believable(micros // 1000, now_ms)
+                if not length:
+                    continue
+            piece = min(self._missing, MAX_EVENT)
+            if size - at < piece:
+                break
+            write(self._timestamp, data[at : at + piece])
+            events += 1
+            at += piece
+            self._missing -= piece
+        self._buffer = data[at:]
+        return events
+
+    def flush(self) -> None:
+        """A frame cut short stays for its rest; raw lines do not."""
+        if self._raw is not None:
+            self._raw.flush()
+
+
+def _believable(timestamp_ms: int, now_ms: int) -> int:
+    """The function's own time, unless it is off by more than a day or lies ahead."""
+    return timestamp_ms if now_ms - _DAY_MS < timestamp_ms <= now_ms else now_ms
+
+
+class OutputReader:
+    """Reads both pipes of one runtime process into its log stream, within the environment's share."""
+
+    def __init__(self, loop: AbstractEventLoop, timers: Timers, clock: Clock, stream: LogStream) -> None:
+        self._loop = loop
+        self._timers = timers
+        self._clock = clock
+        self._stream = stream
+        stream.notify_drained(self._resume)
+        self._resume_timer = Timer(self._resume)
+        #: What the environment may still use of its share; below zero it is in debt.
+        self._allowance = float(SHARE_BURST)
+        self._allowance_at = clock.monotonic()
+        # Per runtime process
+        self._sources: dict[int, RawLines | TelemetryFrames] = {}
+        self._poll = select.poll()
+        #: Invariant: the event loop watches the sources iff this is True.
+        self._reading = False
+
+    def attach(self, log_fd: int, output_fd: int) -> None:
+        """Read a new runtime process; -1 where it has no such pipe."""
+        self.detach()
+        self._poll = select.poll()
+        if log_fd >= 0:
+            self._sources[log_fd] = TelemetryFrames(self._stream, self._clock)
+        if output_fd >= 0:
+            self._sources[output_fd] = RawLines(self._stream)
+        for fd in self._sources:
+            self._poll.register(fd, select.POLLIN)
+        self._resume()
+
+    def detach(self) -> None:
+        """Stop reading; the descriptors may be closed after this."""
+        self._pause()
+        for source in self._sources.values():
+            source.flush()
+        self._sources.clear()
+
+    def close(self) -> None:
+        self.detach()
+        self._timers.forget(self._resume_timer)
+
+    def drain(self) -> None:
+        """Read what the function wrote before it answered, without waiting for more."""
+        ready = self._poll.poll(0)
+        if not ready:
+            return
+        chunks = 0
+        while ready and chunks < _DRAIN_CHUNKS and not self._stream.congested and self._refill() > -_MAX_DEBT:
+            for fd, _ in ready:
+                self._read(fd)
+                chunks += 1
+            ready = self._poll.poll(0)
+
+    def flush(self) -> None:
+        """The invocation is over: lines without an end are written as they are."""
+        for source in self._sources.values():
+            source.flush()
+
+    def _on_readable(self, fd: int) -> None:
+        """Called by the event loop."""
+        self._read(fd)
+        if self._reading and (self._stream.congested or self._allowance < 0):
+            self._pause()
+            if not self._stream.congested:
+                self._timers.set(self._resume_timer, self._clock.monotonic() + 0.01 - self._allowance / SHARE_PER_S)
+
+    def _read(self, fd: int) -> None:
+        try:
+            data = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            log.warning("Reading a function's output failed: %s", error)
+            data = b""
+        source = self._sources.get(fd)
+        if not data or source is None:
+            self._drop(fd)
+            return
+        events = source.feed(data)
+        self._refill()
+        self._allowance -= len(data) + _EVENT_WEIGHT * events
+
+    def _refill(self) -> float:
+        now = self._clock.monotonic()
+        gained = (now - self._allowance_at) * SHARE_PER_S
+        self._allowance = min(float(SHARE_BURST), self._allowance + gained)
+        self._allowance_at = now
+        return self._allowance
+
+    def _drop(self, fd: int) -> None:
+        """Its writers are gone."""
+        if self._reading:
+            self._loop.remove_reader(fd)
+        source = self._sources.pop(fd, None)
+        if source is not None:
+            source.flush()
+            self._poll.unregister(fd)
+
+    def _pause(self) -> None:
+        if self._reading:
+            self._reading = False
+            for fd in self._sources:
+                self._loop.remove_reader(fd)
+
+    def _resume(self) -> None:
+        if self._stream.congested or not self._sources:
+            return
+        if self._refill() < 0:
+            self._timers.set(self._resume_timer, self._clock.monotonic() + 0.01 - self._allowance / SHARE_PER_S)
+        elif not self._reading:
+            self._reading = True
+            for fd in self._sources:
+                self._loop.add_reader(fd, self._on_readable, fd)

@@ -1,0 +1,397 @@
+"""Which environment runs which request: reuse, start, wait or evict. Decides only; the invoker acts.
+
+Mutable state: for each function version (a Group) its idle environments and its waiting requests; and the memory that
+all live environments are charged with. There are four cases for a request:
+
+1. An environment of its group is idle: the most recently used one takes it, so that surplus ones age out.
+2. A new one fits into the node's memory: start it.
+3. It fits once idle environments of less worth are evicted: evict, then start.
+4. All memory is busy: its group queues for memory, served in turn by function.
+
+A request that waits is bound to no environment: it gets whichever of its group is free or ready first, and what was
+started for it in vain becomes idle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+#: What an environment of a function never seen before is charged with, MiB: a small runtime and its function. The
+#: measured peak follows. MemorySize is a limit, seldom reached; charging it would leave most of the machine unused.
+FIRST_CHARGE_MB = 48
+#: A freed environment goes to its own group's next request, unless another group has waited this long for memory.
+FAIR_WAIT_S = 0.25
+#: Counts of use are halved this often, so that worth follows what is used now.
+_HALF_LIFE_S = 300.0
+
+
+class Member(Protocol):
+    """An environment as the pool sees it."""
+
+    #: Its Group, for good.
+    group: Any
+    #: MiB, the pool's to change.
+    charge_mb: int
+
+
+class Waiter(Protocol):
+    """A request as the pool sees it."""
+
+    @property
+    def since(self) -> float:
+        """When it began to wait, monotonic."""
+
+
+E = TypeVar("E", bound=Member)
+J = TypeVar("J", bound=Waiter)
+
+
+class QueueFull(Exception):
+    """No memory is left for another environment, and enough requests wait for it already."""
+
+
+@dataclass(slots=True, eq=False)
+class Group(Generic[E, J]):
+    """All environments and waiting requests of one version of a function."""
+
+    key: str
+    memory_mb: int
+    #: What its owner needs to start one of it; the pool does not look.
+    about: Any
+    #: Most recently used last.
+    idle: list[E] = field(default_factory=list)
+    busy: set[E] = field(default_factory=set)
+    starting: set[E] = field(default_factory=set)
+    waiting: deque[J] = field(default_factory=deque)
+    #: The version is no longer current: what is busy finishes, nothing rests.
+    retired: bool = False
+    #: Largest memory seen in an environment, MiB.
+    peak_mb: int = 0
+    #: What one start costs, seconds.
+    start_s: float = 0.05
+    #: Requests served since `counted_at`, the older half forgotten now and then.
+    hits: float = 0.0
+    counted_at: float = 0.0
+
+    def charge(self) -> int:
+        return min(self.memory_mb, max(FIRST_CHARGE_MB, self.peak_mb))
+
+    def worth(self, now: float) -> float:
+        """Of one idle environment: the start time that keeping it saves per second, by MiB."""
+        age = max(1.0, now - self.counted_at)
+        return self.start_s * (self.hits / age) / max(1, self.charge())
+
+    def is_empty(self) -> bool:
+        return not (self.idle or self.busy or self.starting or self.waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Start(Generic[E, J]):
+    """Make an environment for the group, charged with `charge_mb`, and hand it to `Pool.started`."""
+
+    group: Group[E, J]
+    charge_mb: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run(Generic[E, J]):
+    """Give the job to the environment."""
+
+    environment: E
+    job: J
+
+
+@dataclass(frozen=True, slots=True)
+class Evict(Generic[E]):
+    """Destroy the environment; the pool has forgotten it."""
+
+    environment: E
+    reason: str
+
+
+Decision = Start[E, J] | Run[E, J] | Evict[E]
+
+
+class Pool(Generic[E, J]):
+    """Every environment of the node."""
+
+    def __init__(self, budget_mb: int, max_waiting: int = 10_000) -> None:
+        self._budget_mb = budget_mb
+        self._max_waiting = max_waiting
+        self._groups: dict[str, Group[E, J]] = {}
+        #: Groups that wait for memory, in turn. Invariant: each has more waiting than starting.
+        self._hungry: deque[Group[E, J]] = deque()
+        #: Invariant: sum of `charge_mb` over all members, and of the charges of Starts under way.
+        self.charged_mb = 0
+
+    def __repr__(self) -> str:
+        counts = self.statistics()
+        return (
+            f"<Pool [Environments: {counts['busy']} busy, {counts['idle']} idle, {counts['starting']} starting | "
+            f"Requests: {counts['waiting']} waiting | Memory: {self.charged_mb} of {self._budget_mb} MB]>"
+        )
+
+    def statistics(self) -> dict[str, int]:
+        groups = self._groups.values()
+        return {
+            "busy": sum(len(group.busy) for group in groups),
+            "idle": sum(len(group.idle) for group in groups),
+            "starting": sum(len(group.starting) for group in groups),
+            "waiting": sum(len(group.waiting) for group in groups),
+            "groups": len(groups),
+            "memory_mb": self.charged_mb,
+            "memory_budget_mb": self._budget_mb,
+        }
+
+    # ---- requests ----
+
+    def group(self, key: str, memory_mb: int, about: Any, now: float) -> Group[E, J]:
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = Group(key, memory_mb, about, counted_at=now)
+        return group
+
+    def find(self, key: str) -> Group[E, J] | None:
+        return self._groups.get(key)
+
+    def take(self, group: Group[E, J]) -> E | None:
+        """Case 1: the environment used last, now busy; or None."""
+        if not group.idle:
+            return None
+        environment = group.idle.pop()
+        group.busy.add(environment)
+        group.hits += 1
+        return environment
+
+    def needs_start(self, group: Group[E, J]) -> bool:
+        """Whether one more waiting request would want one more environment."""
+        return len(group.waiting) >= len(group.starting)
+
+    def wait(self, group: Group[E, J], job: J, now: float) -> list[Decision[E, J]]:
+        """Cases 2 to 4: nothing is idle, so `job` waits and perhaps an environment starts. Raises QueueFull."""
+        start = self._plan_start(group, now) if self.needs_start(group) else []
+        if start is None:
+            if sum(len(hungry.waiting) for hungry in self._hungry) >= self._max_waiting:
+                raise QueueFull
+            if group not in self._hungry:
+                self._hungry.append(group)
+        group.waiting.append(job)
+        group.hits += 1
+        return start or []
+
+    def abandon(self, group: Group[E, J], job: J) -> bool:
+        """The caller of a waiting job is gone. False: it does not wait, an environment has it."""
+        try:
+            group.waiting.remove(job)
+        except ValueError:
+            return False
+        self._tidy(group)
+        return True
+
+    # ---- environments ----
+
+    def starting(self, environment: E) -> None:
+        """A Start is being carried out by this environment (its memory was charged when it was planned)."""
+        environment.group.starting.add(environment)
+
+    def started(self, environment: E, now: float) -> list[Decision[E, J]]:
+        """It can take a job now."""
+        group = environment.group
+        group.starting.discard(environment)
+        group.busy.add(environment)
+        return self.release(environment, now)
+
+    def release(self, environment: E, now: float) -> list[Decision[E, J]]:
+        """It is free: the next request, rest, or the end for it."""
+        group = environment.group
+        if not (group.waiting or group.retired or self._hungry):
+            group.busy.discard(environment)
+            group.idle.append(environment)
+            return []
+        return self._release_slowly(environment, now)
+
+    def start_failed(self, environment: E, now: float) -> tuple[J | None, list[Decision[E, J]]]:
+        """It never came to be. The request that has waited longest for it gets the error, if one still waits."""
+        group = environment.group
+        self._forget(environment)
+        job = group.waiting.popleft() if len(group.waiting) > len(group.starting) else None
+        decisions = self._feed_hungry(now)
+        self._tidy(group)
+        return job, decisions
+
+    def discard(self, environment: E, now: float) -> list[Decision[E, J]]:
+        """It is destroyed or failed to start: its memory is free for others. Idempotent."""
+        if not self._forget(environment):
+            return []
+        group = environment.group
+        decisions = self._feed_hungry(now)
+        missing = (
+            len(group.waiting)
+            - len(group.starting)
+            - sum(1 for decision in decisions if isinstance(decision, Start) and decision.group is group)
+        )
+        if missing > 0 and group not in self._hungry:
+            # What was started for them is gone; busy ones of the group may take them, but need not come free soon.
+            for _ in range(missing):
+                start = self._plan_start(group, now)
+                if start is None:
+                    self._hungry.append(group)
+                    break
+                decisions += start
+        self._tidy(group)
+        return decisions
+
+    def measured(self, environment: E, memory_mb: int) -> None:
+        """Charge it with what it was seen to use."""
+        group = environment.group
+        group.peak_mb = max(group.peak_mb, memory_mb)
+        charge = group.charge()
+        if charge > environment.charge_mb:
+            self.charged_mb += charge - environment.charge_mb
+            environment.charge_mb = charge
+
+    def relieve(self, now: float) -> list[Decision[E, J]]:
+        """Measured memory may have grown over the budget: evict idle environments until it fits."""
+        decisions: list[Decision[E, J]] = []
+        while self.charged_mb > self._budget_mb and (victim := self._least_worth(now)) is not None:
+            decisions.append(self._evict(victim))
+        return decisions
+
+    def retire(self, key: str) -> list[Decision[E, J]]:
+        """The version is no longer current. Requests under way and waiting are still served by its environments."""
+        group = self._groups.get(key)
+        if group is None:
+            return []
+        group.retired = True
+        evicted: list[Decision[E, J]] = [
+            self._evict(environment, "its function changed") for environment in group.idle[:]
+        ]
+        self._tidy(group)
+        return evicted
+
+    def groups(self) -> list[Group[E, J]]:
+        return list(self._groups.values())
+
+    def clear(self) -> list[J]:
+        """Forget everything; returns the requests that waited. Its environments are the caller's to destroy."""
+        waiting = [job for group in self._groups.values() for job in group.waiting]
+        for group in self._groups.values():
+            group.idle.clear()
+            group.busy.clear()
+            group.starting.clear()
+            group.waiting.clear()
+        self._groups.clear()
+        self._hungry.clear()
+        self.charged_mb = 0
+        return waiting
+
+    def members(self) -> list[E]:
+        return [
+            environment
+            for group in self._groups.values()
+            for environment in (*group.idle, *group.busy, *group.starting)
+        ]
+
+    # ---- planning ----
+
+    def _plan_start(self, group: Group[E, J], now: float) -> list[Decision[E, J]] | None:
+        """What makes room for one more environment and starts it; None where no room can be made."""
+        need = group.charge()
+        if self.charged_mb + need <= self._budget_mb:
+            self.charged_mb += need
+            return [Start(group, need)]
+        evictable = sum(environment.charge_mb for other in self._groups.values() for environment in other.idle)
+        free = self._budget_mb - self.charged_mb
+        # The only environment starts even where it alone is over the budget.
+        if need > free + evictable and self.charged_mb > evictable:
+            return None
+        decisions: list[Decision[E, J]] = []
+        while self.charged_mb + need > self._budget_mb and (victim := self._least_worth(now)) is not None:
+            decisions.append(self._evict(victim))
+        self.charged_mb += need
+        decisions.append(Start(group, need))
+        return decisions
+
+    def _least_worth(self, now: float) -> E | None:
+        groups = [group for group in self._groups.values() if group.idle]
+        for group in groups:
+            if now - group.counted_at > _HALF_LIFE_S:
+                group.hits /= 2
+                group.counted_at += (now - group.counted_at) / 2
+        if not groups:
+            return None
+        # Every environment beyond those a group used last is worth less: count its worth as shared.
+        return min(groups, key=lambda group: group.worth(now) / len(group.idle)).idle[0]
+
+    def _evict(self, environment: E, reason: str = "its memory was needed") -> Evict[E]:
+        self._forget(environment)
+        self._tidy(environment.group)
+        return Evict(environment, reason)
+
+    def _release_slowly(self, environment: E, now: float) -> list[Decision[E, J]]:
+        group = environment.group
+        if group.waiting and not self._owes_memory(group, now):
+            return [self._run_next(environment)]
+        if group.retired and not group.waiting:
+            return [self._evict(environment, "its function changed"), *self._feed_hungry(now)]
+        group.busy.discard(environment)
+        group.idle.append(environment)
+        decisions = self._feed_hungry(now)
+        if group.waiting and environment in group.idle:
+            # Room for the other function was made elsewhere.
+            group.idle.remove(environment)
+            group.busy.add(environment)
+            decisions.append(self._run_next(environment))
+        elif len(group.waiting) > len(group.starting) and group not in self._hungry:
+            self._hungry.append(group)
+        return decisions
+
+    def _run_next(self, environment: E) -> Run[E, J]:
+        group = environment.group
+        job = group.waiting.popleft()
+        self._sate(group)
+        return Run(environment, job)
+
+    def _owes_memory(self, group: Group[E, J], now: float) -> bool:
+        """Whether another function has waited so long for memory that this group's environment must make room."""
+        first = self._hungry[0] if self._hungry else None
+        return first is not None and first is not group and now - first.waiting[0].since > FAIR_WAIT_S
+
+    def _feed_hungry(self, now: float) -> list[Decision[E, J]]:
+        decisions: list[Decision[E, J]] = []
+        while self._hungry:
+            group = self._hungry[0]
+            start = self._plan_start(group, now)
+            if start is None:
+                break
+            decisions += start
+            self._hungry.popleft()
+            planned = sum(1 for decision in decisions if isinstance(decision, Start) and decision.group is group)
+            if len(group.waiting) > len(group.starting) + planned:
+                self._hungry.append(group)
+        return decisions
+
+    def _sate(self, group: Group[E, J]) -> None:
+        """A waiting request of the group was served: it may no longer want memory."""
+        if group in self._hungry and len(group.waiting) <= len(group.starting):
+            self._hungry.remove(group)
+
+    def _forget(self, environment: E) -> bool:
+        group = environment.group
+        for members in (group.busy, group.starting):
+            if environment in members:
+                members.discard(environment)
+                break
+        else:
+            if environment not in group.idle:
+                return False
+            group.idle.remove(environment)
+        self.charged_mb -= environment.charge_mb
+        return True
+
+    def _tidy(self, group: Group[E, J]) -> None:
+        self._sate(group)
+        if group.is_empty() and self._groups.get(group.key) is group:
+            del self._groups[group.key]

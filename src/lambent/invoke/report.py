@@ -1,0 +1,179 @@
+"""From what happened to what is written about it: billed time, and the platform's own log lines as text or JSON.
+
+Every line of a log that the function did not print itself is made here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from math import ceil
+from typing import Any
+
+from lambent.arn import partition_of
+from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT
+from lambent.ports import FunctionVersion, InvocationRecord
+
+#: System log levels in rising order; an event is written from its level's rank on.
+_RANKS = {"DEBUG": 0, "INFO": 1, "WARN": 2}
+
+
+def billed_ms(duration_ms: float, init_ms: float | None) -> int:
+    """Whole milliseconds of duration and init together, at least one."""
+    return max(1, ceil(duration_ms + (init_ms or 0.0)))
+
+
+def runtime_version(runtime: str) -> str:
+    """`python:3.12.v1` for `python3.12`: how INIT_START names a runtime."""
+    family = runtime.rstrip("0123456789.x") if not runtime.startswith("provided") else "provided"
+    version = runtime[len(family) :].strip(".").removesuffix(".x")
+    return f"{family}:{version}.v1" if version else f"{family}.v1"
+
+
+def runtime_version_arn(region: str, runtime: str) -> str:
+    digest = hashlib.sha256(runtime_version(runtime).encode()).hexdigest()
+    return f"arn:{partition_of(region)}:lambda:{region}::runtime:{digest}"
+
+
+class Reporter:
+    """Makes the system lines of one function version, text or JSON. A line that the level hides is None.
+
+    `of` picks the format once per environment, so that an invocation formats and never asks.
+    """
+
+    @staticmethod
+    def of(function: FunctionVersion, instance_id: str) -> Reporter:
+        return JsonReporter(function, instance_id) if function.log_format == "JSON" else Reporter(function)
+
+    def __init__(self, function: FunctionVersion) -> None:
+        self._function = function
+        self._start_tail = f" Version: {function.version}\n"
+        self._memory = f" ms\tMemory Size: {function.memory_mb} MB\tMax Memory Used: "
+
+    def init_start(self, now: float) -> bytes | None:
+        function = self._function
+        return (
+            f"INIT_START Runtime Version: {runtime_version(function.runtime)}\t"
+            f"Runtime Version ARN: {runtime_version_arn(function.region, function.runtime)}\n"
+        ).encode()
+
+    def init_report(
+        self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None
+    ) -> bytes | None:
+        """Of an init that went wrong; a good one shows in the first REPORT."""
+        if status == SUCCESS:
+            return None
+        kind = f"\tError Type: {error_type}" if error_type and status != TIMEOUT else ""
+        words = "timeout" if status == TIMEOUT else "error"
+        return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {words}{kind}\n".encode()
+
+    def start(self, now: float, request_id: str) -> bytes | None:
+        return f"START RequestId: {request_id}{self._start_tail}".encode()
+
+    def end(self, now: float, record: InvocationRecord) -> bytes | None:
+        return f"END RequestId: {record.request_id}\n".encode()
+
+    def report(self, now: float, record: InvocationRecord) -> bytes | None:
+        line = (
+            f"REPORT RequestId: {record.request_id}\tDuration: {record.duration_ms:.2f} ms"
+            f"\tBilled Duration: {record.billed_ms}{self._memory}{record.max_memory_used_mb} MB\t"
+        )
+        if record.init_ms is not None:
+            line += f"Init Duration: {record.init_ms:.2f} ms\t"
+        if record.status == TIMEOUT:
+            line += "Status: timeout"
+        elif record.status == FAILURE:
+            line += f"Status: error\tError Type: {record.error_type}"
+        return (line + "\n").encode()
+
+
+class JsonReporter(Reporter):
+    """The same events as JSON, with the level that AWS gives each."""
+
+    def __init__(self, function: FunctionVersion, instance_id: str) -> None:
+        super().__init__(function)
+        self._instance_id = instance_id
+        self._rank = _RANKS.get(function.system_log_level or "INFO", 1)
+
+    def init_start(self, now: float) -> bytes | None:
+        function = self._function
+        record = {
+            "initializationType": "on-demand",
+            "phase": "init",
+            "runtimeVersion": runtime_version(function.runtime),
+            "runtimeVersionArn": runtime_version_arn(function.region, function.runtime),
+            "functionName": function.name,
+            "functionVersion": function.version,
+            "instanceId": self._instance_id,
+            "instanceMaxMemory": function.memory_mb * 1024 * 1024,
+        }
+        return self._event("INFO", now, "platform.initStart", record)
+
+    def init_report(
+        self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None
+    ) -> bytes | None:
+        record: dict[str, Any] = {
+            "initializationType": "on-demand",
+            "phase": phase,
+            "status": _json_status(status, error_type),
+            "metrics": {"durationMs": round(duration_ms, 3)},
+        }
+        if error_type and status != TIMEOUT:
+            record["errorType"] = error_type
+        return self._event("DEBUG" if status == SUCCESS else "WARN", now, "platform.initReport", record)
+
+    def start(self, now: float, request_id: str) -> bytes | None:
+        record = {"requestId": request_id, "version": self._function.version}
+        return self._event("INFO", now, "platform.start", record)
+
+    def end(self, now: float, record: InvocationRecord) -> bytes | None:
+        """JSON logs have `platform.runtimeDone` where text has END."""
+        fields = {
+            "requestId": record.request_id,
+            **_json_result(record),
+            "metrics": {"durationMs": round(record.duration_ms, 3)},
+        }
+        return self._event("DEBUG" if record.status == SUCCESS else "WARN", now, "platform.runtimeDone", fields)
+
+    def report(self, now: float, record: InvocationRecord) -> bytes | None:
+        metrics = {
+            "durationMs": round(record.duration_ms, 3),
+            "billedDurationMs": record.billed_ms,
+            "memorySizeMB": record.memory_mb,
+            "maxMemoryUsedMB": record.max_memory_used_mb,
+        }
+        if record.init_ms is not None:
+            metrics["initDurationMs"] = round(record.init_ms, 3)
+        fields = {"requestId": record.request_id, "metrics": metrics, **_json_result(record)}
+        return self._event("INFO" if record.status == SUCCESS else "WARN", now, "platform.report", fields)
+
+    def _event(self, level: str, now: float, kind: str, record: dict[str, Any]) -> bytes | None:
+        if _RANKS[level] < self._rank:
+            return None
+        return json.dumps({"time": iso_time(now), "type": kind, "record": record}, separators=(",", ":")).encode()
+
+
+def iso_time(now: float) -> str:
+    """`2026-01-31T12:00:00.123Z`."""
+    millis = int(now * 1000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(millis // 1000))}.{millis % 1000:03d}Z"
+
+
+def log_stream_name(now: float, version: str, suffix: str) -> str:
+    """`2026/01/31/[$LATEST]<32 hex>`."""
+    return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{version}]{suffix}"
+
+
+def _json_result(record: InvocationRecord) -> dict[str, Any]:
+    fields: dict[str, Any] = {"status": _json_status(record.status, record.error_type)}
+    if record.error_type and record.status != TIMEOUT:
+        fields["errorType"] = record.error_type
+    return fields
+
+
+def _json_status(status: str, error_type: str | None) -> str:
+    """AWS calls what the runtime did wrong an error, and a failure only what its sandbox did."""
+    if status == FAILURE and not (error_type or "").startswith("Sandbox."):
+        return "error"
+    return status

@@ -1,0 +1,289 @@
+"""The HTTP Runtime API (2018-06-01) for runtimes that bring their own client: `provided.*` and AWS's interface clients.
+
+One server for each runtime process, on the socket that listens inside its sandbox. The routes are one table, the states
+another. As on AWS an invocation ends when the runtime asks for the next one, not when it has sent its response.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import enum
+import json
+import logging
+import re
+import socket
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from lambent.invoke import faults
+from lambent.invoke.channel import Header, RuntimeEvents
+from lambent.invoke.faults import MAX_PAYLOAD
+from lambent.invoke.http import Answer, Connection, HttpError, Message, answer, json_answer
+
+log = logging.getLogger(__name__)
+
+_VALID_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+_ERROR_WITH_CAUSE = b"application/vnd.aws.lambda.error.cause+json"
+_NEXT_HEADERS = (
+    b"Lambda-Runtime-Aws-Request-Id",
+    b"Lambda-Runtime-Deadline-Ms",
+    b"Lambda-Runtime-Invoked-Function-Arn",
+    b"Lambda-Runtime-Trace-Id",
+    b"Lambda-Runtime-Client-Context",
+    b"Lambda-Runtime-Cognito-Identity",
+    b"Lambda-Runtime-Aws-Tenant-Id",
+)
+#: A header's value holds no line break, whatever the caller of the function put into its client context.
+_LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
+
+
+class Phase(enum.Enum):
+    """What the runtime may do next. The values are AWS's names, which its error messages give."""
+
+    STARTED = "Started"
+    INIT_ERROR = "InitError"
+    #: Waits for an invocation.
+    READY = "Ready"
+    RUNNING = "Running"
+    #: Has answered, and has yet to ask for the next.
+    RESPONSE_SENT = "ResponseSent"
+
+
+class HttpRuntime:
+    """A channel.RuntimeLink over HTTP."""
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        listener: socket.socket,
+        events: RuntimeEvents,
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+    ) -> None:
+        self._loop = loop
+        # The listener belongs to the sandbox and outlives this process; a server closes what it is given.
+        self._listener = listener.dup()
+        self._events = events
+        self._spawn = spawn
+        self._server: asyncio.Server | None = None
+        self._connections: set[Connection] = set()
+        self._open = True
+        # Conversation
+        self.phase = Phase.STARTED
+        #: Connections that wait for an invocation, in order.
+        self._waiting: list[Connection] = []
+        self._request_id = b""
+        self._next: Answer = b""
+        #: How the invocation under way ended, told to the environment when the runtime asks for the next.
+        self._ending: Callable[[], None] | None = None
+        self._truncated = False
+
+    # ---- RuntimeLink ----
+
+    def init(self, body: bytes) -> None:
+        """The process has what it needs in its environment; it only wants to be listened to."""
+        self._spawn(self._serve(), "runtime api")
+
+    def invoke(self, header: Header, payload: bytes) -> None:
+        fields = [
+            name + b": " + value.encode().translate(_LINE_BREAKS)
+            for name, value in zip(_NEXT_HEADERS, header, strict=True)
+            if value
+        ]
+        self._request_id = header[0].encode()
+        self._next = answer(200, payload, b"application/json", fields)
+        self.phase = Phase.RUNNING
+        if self._waiting:
+            self._waiting.pop(0).send(self._next)
+
+    def drain(self) -> None:
+        if self._ending is not None and not self._truncated:
+            self._end()
+
+    def close(self) -> None:
+        if not self._open:
+            return
+        self._open = False
+        self._waiting.clear()
+        if self._server is not None:
+            self._server.close()
+        else:
+            self._listener.close()
+        for connection in list(self._connections):
+            connection.close()
+
+    async def _serve(self) -> None:
+        server = await self._loop.create_server(self._connect, sock=self._listener)
+        if self._open:
+            self._server = server
+        else:
+            server.close()
+
+    # ---- connections ----
+
+    def _connect(self) -> Connection:
+        connection = Connection(self, MAX_PAYLOAD)
+        self._connections.add(connection)
+        return connection
+
+    def connection_lost(self, connection: Connection, unfinished: Message | None) -> None:
+        """Called by a connection that ended, with the request that it was in the middle of."""
+        self._connections.discard(connection)
+        if connection in self._waiting:
+            self._waiting.remove(connection)
+        if unfinished is not None and self.phase is Phase.RUNNING and unfinished.target.endswith(b"/response"):
+            self._truncated = True
+            self._answered(self._erred("Runtime.TruncatedResponse", "The response was cut short."))
+
+    def connection_bug(self, error: Exception) -> None:
+        self._events.runtime_bug(error)
+
+    def handle(self, connection: Connection, message: Message) -> Answer | None:
+        """The answer to a request, None where it comes later. Raises HttpError."""
+        path = message.target.partition(b"?")[0]
+        route = _ROUTES.get(path)
+        if route is not None:
+            method, handler = route
+        else:
+            match = _INVOCATION.fullmatch(path)
+            if match is None:
+                raise HttpError(404, "NotFound", f"There is no {path.decode('latin-1')[:200]} in this Runtime API.")
+            if match[1] != self._request_id or self.phase in (Phase.STARTED, Phase.READY):
+                raise HttpError(400, "InvalidRequestID", "Invalid request ID")
+            method, handler = _INVOCATION_ROUTES[match[2]]
+        if message.method != method:
+            raise HttpError(405, "MethodNotAllowed", f"Use {method.decode()}.")
+        return handler(self, connection, message)
+
+    # ---- routes ----
+
+    def ping(self, connection: Connection, message: Message) -> Answer:
+        return answer(200, b"pong", b"text/plain; charset=utf-8")
+
+    def next(self, connection: Connection, message: Message) -> Answer | None:
+        if self.phase is Phase.RUNNING:
+            return self._next  # the runtime did not get it the first time
+        if self.phase is Phase.INIT_ERROR:
+            raise self._refuse("Ready")
+        before, self.phase = self.phase, Phase.READY
+        self._waiting.append(connection)
+        if before is Phase.STARTED:
+            self._events.runtime_ready()
+        elif before is Phase.RESPONSE_SENT:
+            self._end()
+        return None
+
+    def response(self, connection: Connection, message: Message) -> Answer:
+        self._must_run("InvocationResponse")
+        mode = message.header(b"lambda-runtime-function-response-mode")
+        if mode not in (None, b"streaming"):
+            self._answered(self._erred("Runtime.InvalidResponseModeHeader", "Invalid function response mode"))
+            raise HttpError(400, "InvalidFunctionResponseMode", "Invalid function response mode")
+        if message.oversized:
+            outcome = faults.response_too_large()
+            self._answered(lambda: self._events.runtime_erred(str(outcome.error_type), outcome.payload))
+            raise HttpError(
+                413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+            )
+        kind = message.trailer(b"lambda-runtime-function-error-type")
+        if kind is not None:
+            body = _decoded(message.trailer(b"lambda-runtime-function-error-body"))
+            error_type = valid_error_type(kind)
+            self._answered(lambda: self._events.runtime_erred(error_type, body))
+        else:
+            payload = message.body()
+            self._answered(lambda: self._events.runtime_responded(payload))
+        return _ACCEPTED
+
+    def error(self, connection: Connection, message: Message) -> Answer:
+        self._must_run("InvocationErrorResponse")
+        if message.oversized:
+            raise HttpError(
+                413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+            )
+        body = message.body()
+        if message.header(b"content-type") == _ERROR_WITH_CAUSE:
+            body = _without_cause(body)
+        error_type = valid_error_type(message.header(b"lambda-runtime-function-error-type"))
+        self._answered(lambda: self._events.runtime_erred(error_type, body))
+        return _ACCEPTED
+
+    def init_error(self, connection: Connection, message: Message) -> Answer | None:
+        if self.phase is not Phase.STARTED:
+            raise self._refuse("InitError")
+        self.phase = Phase.INIT_ERROR
+        error_type = valid_error_type(message.header(b"lambda-runtime-function-error-type"))
+        # Answered first: the environment ends the process and its connections.
+        connection.send(_ACCEPTED)
+        self._events.runtime_init_failed(error_type, message.body())
+        return None
+
+    # ---- small parts ----
+
+    def _must_run(self, target: str) -> None:
+        if self.phase is not Phase.RUNNING:
+            raise self._refuse(target)
+
+    def _refuse(self, target: str) -> HttpError:
+        return HttpError(
+            403,
+            "InvalidStateTransition",
+            f"State transition from {self.phase.value} to {target} failed for runtime. "
+            "Error: State transition is not allowed",
+        )
+
+    def _answered(self, ending: Callable[[], None]) -> None:
+        self.phase = Phase.RESPONSE_SENT
+        self._ending = ending
+
+    def _end(self) -> None:
+        ending, self._ending = self._ending, None
+        self._truncated = False
+        if ending is not None:
+            ending()
+
+    def _erred(self, error_type: str, message: str) -> Callable[[], None]:
+        payload = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+        return lambda: self._events.runtime_erred(error_type, payload)
+
+
+Handler = Callable[[HttpRuntime, Connection, Message], Answer | None]
+
+_V = b"/2018-06-01"
+_ROUTES: dict[bytes, tuple[bytes, Handler]] = {
+    _V + b"/ping": (b"GET", HttpRuntime.ping),
+    _V + b"/runtime/invocation/next": (b"GET", HttpRuntime.next),
+    _V + b"/runtime/init/error": (b"POST", HttpRuntime.init_error),
+}
+_INVOCATION = re.compile(re.escape(_V) + rb"/runtime/invocation/([^/]+)/(response|error)")
+_INVOCATION_ROUTES: dict[bytes, tuple[bytes, Handler]] = {
+    b"response": (b"POST", HttpRuntime.response),
+    b"error": (b"POST", HttpRuntime.error),
+}
+_ACCEPTED = json_answer(202, {"status": "OK"})
+
+
+def valid_error_type(text: bytes | None) -> str:
+    """What a runtime calls its error, as far as AWS accepts it."""
+    name = (text or b"").decode("latin-1")
+    if _VALID_ERROR_TYPE.fullmatch(name):
+        return name
+    return "Function.Unknown" if name.startswith("Function.") else "Runtime.Unknown"
+
+
+def _decoded(text: bytes | None) -> bytes:
+    try:
+        return base64.b64decode(text or b"", validate=True)
+    except ValueError:
+        return b""
+
+
+def _without_cause(body: bytes) -> bytes:
+    """The error that the caller sees of a body that also carries a cause for X-Ray."""
+    try:
+        fields = json.loads(body)
+        kept = {name: fields[name] for name in ("errorMessage", "errorType", "stackTrace") if name in fields}
+    except (ValueError, TypeError):
+        return b'"Invalid error body"'
+    return json.dumps(kept).encode()
