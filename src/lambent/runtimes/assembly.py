@@ -20,28 +20,51 @@ _CORE_PACKAGES = ("awslambdaric", "simplejson", "snapshot_restore_py")
 #: boto3 and all that it imports.
 SDK_PACKAGES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
 
+#: The oldest Python that those run on, as their own metadata says (boto3: `Requires-Python`).
+OLDEST_FOR_SDK = (3, 10)
+
 _SKIPPED = shutil.ignore_patterns("tests", "examples", "*.pyi", "runtime_client*.so")
 
 
 def assemble_python(folder: Path) -> None:
     """Bootstrap and awslambdaric: all that a function without SDK needs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for source in (_HERE / "python").glob("*.py"):
-        if source.name != "__init__.py":
-            _refresh(source, folder / source.name)
+    _copy_files((_HERE / "python").glob("*.py"), folder)
     copy_packages(_CORE_PACKAGES, folder)
 
 
+def assemble_nodejs(folder: Path) -> None:
+    _copy_files([*(_HERE / "nodejs").glob("*.mjs"), _HERE / "nodejs" / "launch"], folder)
+
+
+def assemble_provided(folder: Path) -> None:
+    _copy_files([_HERE / "provided" / "launch"], folder)
+
+
 def copy_packages(names: Iterable[str], folder: Path) -> None:
-    """Copy packages of the server's environment, hard links where possible, unless that version is there already."""
+    """Copy packages of the server's environment, hard links where possible, unless that version is there already.
+
+    Each appears whole: a function may be importing from the folder meanwhile.
+    """
     for name in names:
         source = _find(name)
         target = folder / source.name
         if source.is_file():
             _refresh(source, target)
         elif not _is_same(source / "__init__.py", target / "__init__.py"):
+            temporary = target.with_name(f".{target.name}.{os.getpid()}")
+            shutil.rmtree(temporary, ignore_errors=True)
+            shutil.copytree(source, temporary, ignore=_SKIPPED, copy_function=_link_or_copy)
             shutil.rmtree(target, ignore_errors=True)
-            shutil.copytree(source, target, ignore=_SKIPPED, copy_function=_link_or_copy)
+            temporary.rename(target)
+
+
+def _copy_files(sources: Iterable[Path], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    # Functions run as another user, whatever the server's umask is.
+    folder.chmod(0o755)
+    for source in sources:
+        if source.name != "__init__.py":
+            _refresh(source, folder / source.name)
 
 
 def _find(name: str) -> Path:
