@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
+import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -56,6 +57,17 @@ def copy_packages(names: Iterable[str], folder: Path) -> None:
             shutil.copytree(source, temporary, ignore=_SKIPPED, copy_function=_link_or_copy)
             shutil.rmtree(target, ignore_errors=True)
             temporary.rename(target)
+
+
+def is_compiled(version: str, folder: Path) -> bool:
+    return (folder / "boto3" / "__pycache__" / f"__init__.cpython-{version.replace('.', '')}.pyc").exists()
+
+
+def compile_python(program: Path, prefix: Path, folder: Path) -> None:
+    """Byte code for one interpreter: functions see the folder read-only and would compile it at every start."""
+    libraries = f"LD_LIBRARY_PATH={prefix / 'lib'}"
+    command = ("nice", "-n", "19", "env", libraries, program, "-I", "-m", "compileall", "-q", folder)
+    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def _copy_files(sources: Iterable[Path], folder: Path) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lambent.runtimes import assembly
-from lambent.runtimes.discovery import Interpreter, NodeFinder, find_pythons
+from lambent.runtimes.discovery import Interpreter, NodeFinder, find_pythons, numbers
 from lambent.sandbox.spec import RuntimeSpec
 
 _LANG = "/var/lang"
@@ -82,6 +82,8 @@ class Catalog:
         self._nodes = NodeFinder(home, self.folder, self.folder / "node-versions.json")
         self._nodes_found = self._find_nodes()
         self._preparing: threading.Thread | None = None
+        #: Python versions whose byte code is there or under way.
+        self._compiled: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Catalog: {', '.join(sorted(spec.name for spec in self.available()))}>"
@@ -99,8 +101,8 @@ class Catalog:
         spec = self._spec(row)
         if spec is None:
             raise RuntimeMissing(self._why_missing(row))
-        if row.family == "python" and self._preparing is not None:
-            self._preparing.join(_PREPARE_S)
+        if row.family == "python":
+            self._await_sdk(row.version)
         return spec
 
     def available(self) -> list[RuntimeSpec]:
@@ -143,6 +145,17 @@ class Catalog:
     def provided_runtime(self) -> Path:
         return self.folder / "provided"
 
+    def _await_sdk(self, version: str) -> None:
+        if self._preparing is not None:
+            self._preparing.join(_PREPARE_S)
+        interpreter = self._pythons[version]
+        folder = self.python_runtime(version)
+        if version not in self._compiled and not assembly.is_compiled(version, folder):
+            # At the lowest priority and awaited by nobody: until then imports of the SDK are only slower.
+            args = (interpreter.program, interpreter.prefix, folder)
+            threading.Thread(target=assembly.compile_python, args=args, name="compile the SDK", daemon=True).start()
+        self._compiled.add(version)
+
     def _find_nodes(self) -> dict[str, Interpreter]:
         return {major: node for major, node in self._nodes.find().items() if int(major) >= _OLDEST_NODE}
 
@@ -159,9 +172,9 @@ class Catalog:
     def _why_missing(self, row: Row) -> str:
         if row.family not in ("python", "nodejs"):
             return f"The runtime {row.id} is not available yet."
-        if row.family == "python" and _numbers(row.version) < _OLDEST_PYTHON:
+        if row.family == "python" and numbers(row.version) < _OLDEST_PYTHON:
             return f"The runtime {row.id} is not available: Lambent runs Python 3.8 and later."
-        if row.family == "nodejs" and _numbers(row.version)[0] < _OLDEST_NODE:
+        if row.family == "nodejs" and numbers(row.version)[0] < _OLDEST_NODE:
             return f"The runtime {row.id} is not available: Lambent runs Node.js {_OLDEST_NODE} and later."
         return f"The runtime {row.id} is not installed here. Run `lambent runtimes install {row.id}`."
 
@@ -221,8 +234,4 @@ def _lang_dir(interpreter: Interpreter) -> str:
 
 def _has_server_sdk(version: str) -> bool:
     """Whether the packages of the server's own environment, pure Python, run on that version."""
-    return _numbers(version) >= assembly.OLDEST_FOR_SDK
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in version.split("."))
+    return numbers(version) >= assembly.OLDEST_FOR_SDK

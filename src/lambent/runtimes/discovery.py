@@ -169,3 +169,8 @@ def _is_binary(program: Path) -> bool:
             return file.read(4) in (b"\x7fELF", b"\xcf\xfa\xed\xfe") and os.access(program, os.X_OK)
     except OSError:
         return False
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """A version as something to compare."""
+    return tuple(int(number) for number in version.split("."))
