@@ -165,9 +165,10 @@ class Region:
 
 
 @pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Region]:
-    """One region for a module's tests; see this file's docstring."""
-    running = Region(tmp_path_factory.mktemp("region") / "data").start()
+def region(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Region]:
+    """One region for a module's tests, with the options of its `REGION_OPTIONS`; see this file's docstring."""
+    options: tuple[str, ...] = getattr(request.module, "REGION_OPTIONS", ())
+    running = Region(tmp_path_factory.mktemp("region") / "data", *options).start()
     yield running
     assert running.stop() in (0, -signal.SIGKILL)
 

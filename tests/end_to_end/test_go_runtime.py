@@ -1,0 +1,123 @@
+"""A compiled Go function with aws-lambda-go, unchanged, on the Runtime API of provided.al2023."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE / "go_function"
+CACHE = HERE.parents[1] / ".cache"
+ROLE = "arn:aws:iam::000000000000:role/go"
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bootstrap() -> bytes:
+    """The program, built once for each state of its source."""
+    if shutil.which("go") is None:
+        pytest.skip("Go is not installed")
+    sources = b"".join(path.read_bytes() for path in sorted(SOURCE.iterdir()))
+    program = CACHE / f"go-function-{hashlib.sha256(sources).hexdigest()[:16]}"
+    if not program.exists():
+        CACHE.mkdir(exist_ok=True)
+        built = program.with_suffix(f".{os.getpid()}")
+        done = subprocess.run(
+            ["go", "build", "-tags", "lambda.norpc", "-trimpath", "-ldflags=-s -w", "-o", str(built), "."],
+            cwd=SOURCE,
+            env={**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0 and "dial tcp" in done.stderr:
+            pytest.skip("aws-lambda-go cannot be fetched: no module proxy")
+        assert done.returncode == 0, done.stderr
+        built.replace(program)
+    return program.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def function(region: Any, bootstrap: bytes) -> str:
+    client = region.client("lambda")
+    client.create_function(
+        FunctionName="compiled",
+        Runtime="provided.al2023",
+        Handler="bootstrap",
+        Role=ROLE,
+        Timeout=5,
+        Code={"ZipFile": zipped({"bootstrap": bootstrap})},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="compiled", WaiterConfig={"Delay": 1})
+    return "compiled"
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o755 << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def invoke(region: Any, function: str, event: dict[str, str]) -> dict[str, Any]:
+    answer: dict[str, Any] = region.client("lambda").invoke(FunctionName=function, Payload=json.dumps(event).encode())
+    answer["Payload"] = json.loads(answer["Payload"].read())
+    return answer
+
+
+def test_it_answers_with_the_context_of_its_invocation(region: Any, function: str) -> None:
+    answer = invoke(region, function, {"name": "Go"})
+    assert answer.get("FunctionError") is None, answer
+    payload = answer["Payload"]
+    assert payload["greeting"] == "Hello, Go"
+    assert payload["requestId"] == answer["ResponseMetadata"]["RequestId"]
+    assert payload["arn"].endswith(":function:compiled")
+    assert payload["function"] == "compiled"
+    assert 0 < payload["leftMs"] <= 5000
+
+
+def test_its_process_is_kept_for_the_next_invocation(region: Any, function: str) -> None:
+    first = invoke(region, function, {"name": "Go"})["Payload"]["count"]
+    assert invoke(region, function, {"name": "Go"})["Payload"]["count"] == first + 1
+
+
+def test_an_error_has_the_name_of_its_go_type(region: Any, function: str) -> None:
+    answer = invoke(region, function, {"action": "fail"})
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Payload"] == {"errorMessage": "it failed", "errorType": "errorString"}
+    typed = invoke(region, function, {"action": "typed", "name": "x"})["Payload"]
+    assert typed == {"errorMessage": "no such name: x", "errorType": "wrongName"}
+
+
+def test_a_panic_is_a_function_error_and_the_next_invocation_works(region: Any, function: str) -> None:
+    answer = invoke(region, function, {"action": "panic"})
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Payload"]["errorMessage"] == "it panicked"
+    assert invoke(region, function, {"name": "Go"})["Payload"]["greeting"] == "Hello, Go"
+
+
+def test_an_exit_is_a_function_error_and_the_next_invocation_works(region: Any, function: str) -> None:
+    answer = invoke(region, function, {"action": "exit"})
+    assert answer["FunctionError"] == "Unhandled"
+    assert answer["Payload"]["errorType"] == "Runtime.ExitError"
+    assert "exit status 7" in answer["Payload"]["errorMessage"]
+    assert invoke(region, function, {"name": "Go"})["Payload"]["count"] == 1
+
+
+def test_it_times_out_and_the_next_invocation_works(region: Any, function: str) -> None:
+    answer = invoke(region, function, {"action": "sleep"})
+    assert answer["Payload"]["errorType"] == "Sandbox.Timedout"
+    assert invoke(region, function, {"name": "Go"})["Payload"]["greeting"] == "Hello, Go"
