@@ -6,6 +6,7 @@ replaced whole, never edited. The sums kept beside the runs (a segment's live by
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Sequence
 
 from lambent.services.logs.catalogue import Catalogue, Group, Stream
@@ -51,21 +52,23 @@ class Index:
                 self._count(run)
                 run.stream.runs.append(run)
 
-    def move(self, stream: Stream, sources: Collection[Segment], runs: Iterable[Run]) -> None:
-        """The runs of `stream` in `sources` now lie where `runs` say."""
+    def move(self, stream: Stream, sources: Collection[Segment], runs: Sequence[Run]) -> None:
+        """The runs of `stream` in `sources` now lie where `runs`, in their order, say."""
         if stream.gone:
             return
-        kept: list[Run] = []
-        for run in stream.runs:
+        # Only the part of a long list that the move concerns is looked at.
+        start = bisect_left(stream.runs, runs[0].first_sequence, key=_first_sequence)
+        end = bisect_right(stream.runs, runs[-1].first_sequence + runs[-1].events, key=_first_sequence)
+        part = list(runs)
+        for run in stream.runs[start:end]:
             if run.segment in sources:
                 self._discount(run)
             else:
-                kept.append(run)
+                part.append(run)
         for run in runs:
             self._count(run)
-            kept.append(run)
-        kept.sort(key=lambda run: run.first_sequence)
-        stream.runs = kept
+        part.sort(key=_first_sequence)
+        stream.runs = stream.runs[:start] + part + stream.runs[end:]
 
     def drop(self, stream: Stream, runs: Sequence[Run]) -> int:
         """Forget `runs`; a stream that an environment made goes with its last one. Returns their bytes."""
@@ -113,3 +116,7 @@ class Index:
         run.segment.drop(run)
         group.disk_bytes -= run.length
         group.stored_bytes -= run.stored_bytes
+
+
+def _first_sequence(run: Run) -> int:
+    return run.first_sequence

@@ -29,6 +29,8 @@ IDLE_SECONDS = 60.0
 MAX_BEHIND = 3
 #: Small chunks are merged into one when so many are there; small is this part of a full one.
 MERGE_COUNT = 16
+#: Blocks whose index entries change before the event loop may do something else: half a millisecond's worth.
+ADOPTED_AT_ONCE = 200
 
 
 class Upkeep:
@@ -194,9 +196,12 @@ class Upkeep:
         await self._remove(sources)
 
     async def _adopt(self, moved: Iterable[Run], sources: set[Segment]) -> None:
-        """Let the streams' runs point into the new chunk, some streams at a time, between other work of the loop."""
-        for position, (stream, runs) in enumerate(_by_stream(moved).items()):
-            if position % 100 == 99:
+        """Let the streams' runs point into the new chunk, some at a time, between other work of the loop."""
+        handled = 0
+        for stream, runs in _by_stream(moved).items():
+            handled += sum(run.blocks for run in runs)
+            if handled > ADOPTED_AT_ONCE:
+                handled = 0
                 await asyncio.sleep(0)
             self._index.move(stream, sources, runs)
 

@@ -17,7 +17,7 @@ from lambent.services.logs.domain import (
     sequence_token,
 )
 from lambent.services.logs.errors import InvalidParameterException
-from lambent.services.logs.filter_pattern import compile_pattern
+from lambent.services.logs.filters import compile_pattern
 from lambent.services.logs.operations.base import Operations, Params, Result
 from lambent.services.logs.reader import Query
 
