@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 #: the two collections that condemn it, so this is the longest a function may run.
 COLLECTION_INTERVAL = 900.0
 
+#: The kernel's names of machines → AWS's.
+_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
 
 class LambdaService:
     def __init__(
@@ -54,7 +58,7 @@ class LambdaService:
         self.operations: Sequence[object] = (
             FunctionOperations(database, self._store, functions, self._code, self.links, clock),
             CodeOperations(functions, self._code, clock),
-            InvokeOperations(self.directory, invoker),
+            InvokeOperations(self.directory, invoker, _ARCHITECTURES.get(platform.machine(), platform.machine())),
             TagOperations(functions),
             ConcurrencyOperations(database, self._store, functions, account_concurrency),
             PermissionOperations(functions),

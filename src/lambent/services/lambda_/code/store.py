@@ -28,8 +28,6 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 ZIPPED_LIMIT = 52_428_800
-#: Of the whole request, where the zip stands in Base64.
-REQUEST_LIMIT = 70_167_211
 
 
 class CodeStore:
@@ -62,12 +60,12 @@ class CodeStore:
         return self._zips.get(digest)
 
     @asynccontextmanager
-    async def admitted(self, data: bytes, operation: str) -> AsyncIterator[Package]:
+    async def admitted(self, data: bytes) -> AsyncIterator[Package]:
         """Check, store and extract the zip `data`; it is safe from collection until the block ends.
 
         Raises AWS's error for a package that is too large or not one.
         """
-        _check_size(data, operation)
+        _check_size(data)
         digest = await self._run(_sha256, data)
         self._pinned[digest] += 1
         self._touched.add(digest)
@@ -77,9 +75,9 @@ class CodeStore:
         finally:
             self._pinned[digest] -= 1
 
-    async def check(self, data: bytes, operation: str) -> Package:
+    async def check(self, data: bytes) -> Package:
         """What `admitted` would store, without storing it (DryRun)."""
-        _check_size(data, operation)
+        _check_size(data)
         await self._run(archive.read, data)
         return Package(await self._run(_sha256, data), len(data))
 
@@ -132,11 +130,7 @@ class CodeStore:
                 extract(archive.read(self._zips.get(digest)), self.tree(digest))
 
 
-def _check_size(data: bytes, operation: str) -> None:
-    if len(data) * 4 // 3 >= REQUEST_LIMIT:
-        raise RequestEntityTooLargeException(
-            f"Request must be smaller than {REQUEST_LIMIT} bytes for the {operation} operation"
-        )
+def _check_size(data: bytes) -> None:
     if len(data) >= ZIPPED_LIMIT:
         raise RequestEntityTooLargeException(f"Zipped size must be smaller than {ZIPPED_LIMIT} bytes")
 

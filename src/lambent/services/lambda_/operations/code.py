@@ -31,9 +31,9 @@ class CodeOperations:
         data = uploaded_zip(params, verb="updating")
         if params.get("DryRun"):
             check_revision(current, params.get("RevisionId"))
-            package = await self._code.check(data, "UpdateFunctionCode")
+            package = await self._code.check(data)
             return describe.configuration(dataclasses.replace(current, package=package))
-        async with self._code.admitted(data, "UpdateFunctionCode") as package:
+        async with self._code.admitted(data) as package:
 
             def change(function: Function) -> Function:
                 settings = msgspec.structs.replace(

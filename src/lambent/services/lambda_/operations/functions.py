@@ -58,7 +58,7 @@ class FunctionOperations:
         # Before the work of unzipping; the insert is what decides.
         if await self._database.read(lambda tx: self._store.find(tx, name.key)) is not None:
             raise ResourceConflictException(f"Function already exist: {name.name}")
-        async with self._code.admitted(data, "CreateFunction") as package:
+        async with self._code.admitted(data) as package:
             function = Function(
                 *name.key,
                 settings=settings,

@@ -1,0 +1,106 @@
+"""Tags, reserved concurrency, account settings, and the questions that deploy tools ask of every function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from lambda_helpers import Refusal, definition
+
+Create = Callable[..., dict[str, Any]]
+
+
+def test_tags_are_added_replaced_listed_and_taken_away(client: Any, name: str, create: Create) -> None:
+    arn = create(Tags={"a": "1", "b": "2"})["FunctionArn"]
+    assert client.tag_resource(Resource=arn, Tags={"b": "3", "c": ""})["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert client.list_tags(Resource=arn)["Tags"] == {"a": "1", "b": "3", "c": ""}
+    untagged = client.untag_resource(Resource=arn, TagKeys=["a", "missing"])
+    assert untagged["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert client.get_function(FunctionName=name)["Tags"] == {"b": "3", "c": ""}
+
+
+def test_a_function_has_fifty_tags_at_most(client: Any, create: Create, refused: Refusal) -> None:
+    arn = create(Tags={f"k{number}": "" for number in range(50)})["FunctionArn"]
+    assert refused(client.tag_resource, Resource=arn, Tags={"one more": ""}) == (
+        400,
+        "InvalidParameterValueException",
+        "Number of tags exceeds resource tag limit.",
+    )
+    assert len(client.list_tags(Resource=arn)["Tags"]) == 50
+
+
+def test_versions_cannot_be_tagged(client: Any, create: Create, refused: Refusal) -> None:
+    arn = create()["FunctionArn"]
+    assert refused(client.tag_resource, Resource=f"{arn}:$LATEST", Tags={"a": "b"}) == (
+        400,
+        "InvalidParameterValueException",
+        "Tags on function aliases and versions are not supported. Please specify a function ARN.",
+    )
+
+
+def test_tags_of_an_unknown_function_are_not_found(client: Any, name: str, refused: Refusal) -> None:
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    missing = (404, "ResourceNotFoundException", f"Function not found: {arn}")
+    assert refused(client.list_tags, Resource=arn) == missing
+    assert refused(client.tag_resource, Resource=arn, Tags={"a": "b"}) == missing
+    assert refused(client.untag_resource, Resource=arn, TagKeys=["a"]) == missing
+
+
+def test_reserved_concurrency_is_kept_shown_and_deleted(client: Any, name: str, create: Create) -> None:
+    create()
+    assert "ReservedConcurrentExecutions" not in client.get_function_concurrency(FunctionName=name)
+    put = client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    assert put["ReservedConcurrentExecutions"] == 0
+    assert client.get_function_concurrency(FunctionName=name)["ReservedConcurrentExecutions"] == 0
+    assert client.get_function(FunctionName=name)["Concurrency"] == {"ReservedConcurrentExecutions": 0}
+    deleted = client.delete_function_concurrency(FunctionName=name)
+    assert deleted["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert "Concurrency" not in client.get_function(FunctionName=name)
+
+
+def test_a_hundred_executions_stay_unreserved(region: Any, refused: Refusal) -> None:
+    here = region.client("lambda", region_name="eu-north-1")
+    for name in ("first", "second"):
+        here.create_function(**definition(name))
+    here.put_function_concurrency(FunctionName="first", ReservedConcurrentExecutions=600)
+    assert refused(here.put_function_concurrency, FunctionName="second", ReservedConcurrentExecutions=301) == (
+        400,
+        "InvalidParameterValueException",
+        "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution "
+        "below its minimum value of [100].",
+    )
+    here.put_function_concurrency(FunctionName="second", ReservedConcurrentExecutions=300)
+    # What a function has reserved itself does not count against its new value.
+    here.put_function_concurrency(FunctionName="first", ReservedConcurrentExecutions=550)
+    assert here.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 150
+
+
+def test_account_settings_count_functions_and_their_code(region: Any) -> None:
+    here = region.client("lambda", region_name="eu-south-1")
+    size = here.create_function(**definition("counted"))["CodeSize"]
+    answer = here.get_account_settings()
+    assert answer["AccountUsage"] == {"TotalCodeSize": size, "FunctionCount": 1}
+    assert answer["AccountLimit"]["CodeSizeUnzipped"] == 262144000
+    assert answer["AccountLimit"]["CodeSizeZipped"] == 52428800
+    assert answer["AccountLimit"]["ConcurrentExecutions"] == 1000
+
+
+def test_a_function_without_policy_or_code_signing_says_so(
+    client: Any, name: str, create: Create, refused: Refusal
+) -> None:
+    create()
+    assert refused(client.get_policy, FunctionName=name) == (
+        404,
+        "ResourceNotFoundException",
+        "No policy is associated with the given resource.",
+    )
+    signing = client.get_function_code_signing_config(FunctionName=name)
+    assert signing["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert "CodeSigningConfigArn" not in signing
+
+
+def test_what_is_not_built_says_so(client: Any, name: str, create: Create, refused: Refusal) -> None:
+    create()
+    status, code, message = refused(client.publish_version, FunctionName=name)
+    assert (status, code) == (501, "NotImplemented")
+    assert "PublishVersion" in message
