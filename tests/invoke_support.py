@@ -61,7 +61,9 @@ def act(do, request_id, calls):
         elif name == "exit": os._exit(value)
         elif name == "signal": os.kill(os.getpid(), value)
         elif name == "raw": channel.sendall(value.encode("latin-1"))
-        elif name == "error": return "E", b"Exception\0" + json.dumps({"errorMessage": value, "errorType": "Exception"}).encode()
+        elif name == "error":
+            error = {"errorMessage": value, "errorType": "Exception"}
+            return "E", b"Exception\0" + json.dumps(error).encode()
         elif name == "big": return "S", b'"' + b"x" * (value - 2) + b'"'
         elif name == "flood":
             end = time.monotonic() + value

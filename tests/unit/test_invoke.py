@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.invoke_support import Bench, bench, do, function, invocation, matches
 
 from lambent.invoke.errors import InvalidRuntimeException, ServiceException, TooManyRequestsException
+from tests.invoke_support import Bench, bench, do, function, invocation, matches
 
 
 def run(folder: Path, scenario, **options) -> None:  # type: ignore[no-untyped-def]
@@ -65,12 +65,12 @@ def test_log_lines_are_those_of_lambda(tmp_path: Path) -> None:
 
 def test_the_runtime_gets_the_header_that_was_sent(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
-        call = invocation({"do": "header"}, client_context='{"a":1}', trace_id="Root=1-0-0")
+        call = invocation({"do": "header"}, client_context='{"a":1}', trace_id="Root=1-0-0;Parent=1;Sampled=1")
         request_id, deadline, arn, trace, context, cognito, tenant = json.loads(
             (await b.invoker.invoke(function(), call)).payload
         )
         assert (request_id, arn, trace, context, cognito, tenant) == (
-            call.request_id, call.invoked_arn, "Root=1-0-0", '{"a":1}', "", "",
+            call.request_id, call.invoked_arn, "Root=1-0-0;Parent=1;Sampled=1", '{"a":1}', "", "",
         )  # fmt: skip
         assert 4000 < int(deadline) - b.records.records[0].started_at * 1000 < 5100
 
@@ -300,7 +300,7 @@ def test_reserved_concurrency_zero_throttles_every_invocation(tmp_path: Path) ->
 
 def test_a_missing_runtime_is_named_with_the_command_that_installs_it(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
-        with pytest.raises(InvalidRuntimeException, match="lambent runtimes install python3.9"):
+        with pytest.raises(InvalidRuntimeException, match=r"lambent runtimes install python3\.9"):
             await b.invoker.invoke(function(runtime="python3.9"), do())
         assert b.invoker.statistics()["running"] == 0
 

@@ -44,7 +44,10 @@ class RuntimeEvents(Protocol):
         """It sent a response over the limit."""
 
     def runtime_lost(self, reason: str) -> None:
-        """No more comes from it: it closed its end or broke the protocol."""
+        """No more comes from it: it closed its end, and has exited or is about to."""
+
+    def runtime_misbehaved(self, reason: str) -> None:
+        """It said what cannot be true now or makes no sense. It may be in the middle of anything."""
 
     def runtime_bug(self, error: Exception) -> None:
         """Our own code failed while handling what it sent."""
@@ -159,7 +162,7 @@ class FrameChannel:
         if kind == _RESPONSE and length > _MAX_FRAME:
             self._events.runtime_oversized()
         else:
-            self._lose(f"it sent a frame of {length} bytes")
+            self._events.runtime_misbehaved(f"it sent a frame of {length} bytes")
 
     def _begin_body(self, beginning: bytes, length: int) -> None:
         """`beginning` starts with the type byte."""
@@ -202,7 +205,7 @@ class FrameChannel:
             error_type, _, payload = body.partition(b"\0")
             events.runtime_init_failed(error_type.decode("utf-8", "replace"), payload)
         else:
-            self._lose(f"it sent a frame of unknown type {kind}")
+            events.runtime_misbehaved(f"it sent a frame of unknown type {kind}")
 
     def _lose(self, reason: str) -> bool:
         self.close()

@@ -25,6 +25,7 @@ from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
 from lambent.invoke.timers import Timer, Timers
+from lambent.invoke.tracing import trace_header
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
 from lambent.sandbox.spec import ExitStatus
 
@@ -216,7 +217,7 @@ class Environment:
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                invocation.trace_id,
+                trace_header(invocation.trace_id, wall),
                 invocation.client_context,
                 "",
                 "",
@@ -247,31 +248,31 @@ class Environment:
             # The timer set for the init goes on: one timeout covers both.
             self._begin(self._job, self._init_at, spent_s=now - self._init_at)
         else:
-            self._misbehaved("it said that it was ready twice")
+            self.runtime_misbehaved("it said that it was ready twice")
 
     def runtime_init_failed(self, error_type: str, payload: bytes) -> None:
         if self.state in (State.INIT, State.REINIT):
             self._fail(Outcome(payload, FAILURE, error_type), "init failed")
         else:
-            self._misbehaved("it reported a failed init after its init")
+            self.runtime_misbehaved("it reported a failed init after its init")
 
     def runtime_responded(self, payload: bytes) -> None:
         if self.state is State.BUSY:
             self._answer(Outcome(payload, SUCCESS))
         else:
-            self._misbehaved("it answered without an invocation")
+            self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_erred(self, error_type: str, payload: bytes) -> None:
         if self.state is State.BUSY:
             self._answer(faults.function_error(error_type, payload))
         else:
-            self._misbehaved("it answered without an invocation")
+            self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_oversized(self) -> None:
         if self.state is State.BUSY:
             self._fail(faults.response_too_large(), "its response was too large")
         else:
-            self._misbehaved("it answered without an invocation")
+            self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_lost(self, reason: str) -> None:
         """The channel is closed; the exit status tells why, and is on its way."""
@@ -320,8 +321,7 @@ class Environment:
     def _exit_outcome(self, status: ExitStatus | None) -> Outcome:
         return faults.exited(self._job.invocation.request_id if self._job else "", status)
 
-    def _misbehaved(self, reason: str) -> None:
-        """The runtime said what cannot be true now. It may still be in the middle of something: end it."""
+    def runtime_misbehaved(self, reason: str) -> None:
         log.info("%r is reset: %s", self, reason)
         if self.state in (State.INIT, State.BUSY, State.REINIT):
             self._fail(self._exit_outcome(None), reason)

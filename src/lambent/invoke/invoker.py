@@ -38,7 +38,7 @@ from lambent.ports import (
 
 log = logging.getLogger(__name__)
 
-_MEMORY_LEFT_NONE = (
+_NO_MEMORY_LEFT = (
     "This node has no memory left for another environment, and as many requests as it keeps wait for some already "
     "(see --memory-budget)."
 )
@@ -178,16 +178,18 @@ class Invoker:
 
     def _wait(self, key: str, job: _Executions, now: float) -> None:
         """No environment is idle: queue the job, and start one if that is what it takes."""
+        group = None
         try:
             group = self._group(key, job.function, now)
             if self._pool.needs_start(group):
                 job.admission.take_start(job.load, now)
             decisions = self._pool.wait(group, job, now)
-        except QueueFull:
+        except Exception as error:  # whatever it is: the execution counted by `acquire` does not happen
             job.admission.release(job.load)
-            raise TooManyRequestsException(ThrottleReason.ACCOUNT_CONCURRENCY, _MEMORY_LEFT_NONE) from None
-        except BaseException:  # whatever it is: the execution counted by `acquire` does not happen
-            job.admission.release(job.load)
+            if group is not None:
+                self._pool.tidy(group)
+            if isinstance(error, QueueFull):
+                raise TooManyRequestsException(ThrottleReason.ACCOUNT_CONCURRENCY, _NO_MEMORY_LEFT) from None
             raise
         self._act(decisions)
 

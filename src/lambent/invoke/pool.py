@@ -187,7 +187,7 @@ class Pool(Generic[E, J]):
             group.waiting.remove(job)
         except ValueError:
             return False
-        self._tidy(group)
+        self.tidy(group)
         return True
 
     # ---- environments ----
@@ -201,6 +201,10 @@ class Pool(Generic[E, J]):
         group = environment.group
         group.starting.discard(environment)
         group.busy.add(environment)
+        if group.waiting:
+            # It serves at least once, whoever else wants its memory: else two functions could evict each other's
+            # environments for ever without running any.
+            return [self._run_next(environment)]
         return self.release(environment, now)
 
     def release(self, environment: E, now: float) -> list[Decision[E, J]]:
@@ -218,7 +222,7 @@ class Pool(Generic[E, J]):
         self._forget(environment)
         job = group.waiting.popleft() if len(group.waiting) > len(group.starting) else None
         decisions = self._feed_hungry(now)
-        self._tidy(group)
+        self.tidy(group)
         return job, decisions
 
     def discard(self, environment: E, now: float) -> list[Decision[E, J]]:
@@ -240,7 +244,7 @@ class Pool(Generic[E, J]):
                     self._hungry.append(group)
                     break
                 decisions += start
-        self._tidy(group)
+        self.tidy(group)
         return decisions
 
     def measured(self, environment: E, memory_mb: int) -> None:
@@ -268,7 +272,7 @@ class Pool(Generic[E, J]):
         evicted: list[Decision[E, J]] = [
             self._evict(environment, "its function changed") for environment in group.idle[:]
         ]
-        self._tidy(group)
+        self.tidy(group)
         return evicted
 
     def groups(self) -> list[Group[E, J]]:
@@ -327,7 +331,7 @@ class Pool(Generic[E, J]):
 
     def _evict(self, environment: E, reason: str = "its memory was needed") -> Evict[E]:
         self._forget(environment)
-        self._tidy(environment.group)
+        self.tidy(environment.group)
         return Evict(environment, reason)
 
     def _release_slowly(self, environment: E, now: float) -> list[Decision[E, J]]:
@@ -391,7 +395,8 @@ class Pool(Generic[E, J]):
         self.charged_mb -= environment.charge_mb
         return True
 
-    def _tidy(self, group: Group[E, J]) -> None:
+    def tidy(self, group: Group[E, J]) -> None:
+        """Forget a group that has nothing left."""
         self._sate(group)
         if group.is_empty() and self._groups.get(group.key) is group:
             del self._groups[group.key]
