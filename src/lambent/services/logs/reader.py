@@ -58,8 +58,10 @@ def read_page(query: Query) -> Page:
             if len(events) == query.limit or (size > query.max_bytes and events):
                 return Page(events, event.after if query.backward else event.before)
             events.append(event)
-        if scanned >= query.scan_bytes and frontier is not None and _advances(query, frontier):
-            return Page(events, _resume_at(frontier, backward=query.backward))
+        if scanned >= query.scan_bytes and frontier is not None:
+            resume = Position(frontier + 1, 0, 0) if query.backward else Position(frontier, 0, 0)
+            if _advances(query, resume):
+                return Page(events, resume)
     return Page(events, None)
 
 
@@ -111,15 +113,11 @@ def _settled(ready: list[Event], frontier: int | None, *, backward: bool) -> Ite
     yield from settled
 
 
-def _advances(query: Query, frontier: int) -> bool:
-    """Whether stopping at the frontier gets anywhere; else a page could return the position it began at, for ever."""
+def _advances(query: Query, resume: Position) -> bool:
+    """Whether stopping there gets anywhere; else a page could return the position it began at, for ever."""
     if query.position is None:
         return True
-    return frontier < query.position.timestamp_ms if query.backward else frontier > query.position.timestamp_ms
-
-
-def _resume_at(frontier: int, *, backward: bool) -> Position:
-    return Position(frontier + 1, 0, 0) if backward else Position(frontier, 0, 0)
+    return resume < query.position if query.backward else resume > query.position
 
 
 def _wanted(query: Query, run: Run, low: int, high: int) -> Iterator[Event]:
