@@ -110,7 +110,7 @@ def test_every_kind_of_json_is_an_event(payload: bytes) -> None:
         b'"\xc0\x80"',
         b"\xef\xbb\xbf{}",
         b" ",
-        b"[" * 100000,
+        b"[" * 100_000,
     ],
 )
 def test_what_is_not_json_is_refused(payload: bytes) -> None:

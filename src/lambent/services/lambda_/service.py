@@ -64,6 +64,7 @@ class LambdaService:
             PermissionOperations(functions),
         )
         self._collector: asyncio.Task[None] | None = None
+        self._collecting = asyncio.Lock()
 
     async def start(self) -> None:
         """After the database; before the first request."""
@@ -81,19 +82,22 @@ class LambdaService:
     async def reset(self) -> None:
         """Forget every function of every account."""
         await self._functions.delete_all()
-        await self._collect(at_once=True)
+        await self.collect(at_once=True)
+
+    async def collect(self, *, at_once: bool = False) -> None:
+        """Remove packages that no function uses: on second sight, or `at_once` where no environment can use them."""
+        # One at a time: the store remembers what was admitted since the beginning of one collection.
+        async with self._collecting:
+            self._code.begin_collection()
+            await self._code.collect(await self._database.read(self._store.referenced_packages), at_once=at_once)
 
     async def _collect_for_ever(self) -> None:
         # No environment runs yet, so what the last run left unused can go at once.
         at_once = True
         while True:
             try:
-                await self._collect(at_once=at_once)
+                await self.collect(at_once=at_once)
             except (StorageError, OSError) as error:
                 log.error("Unused packages could not be removed: %s", error)
             at_once = False
             await asyncio.sleep(COLLECTION_INTERVAL)
-
-    async def _collect(self, *, at_once: bool) -> None:
-        self._code.begin_collection()
-        await self._code.collect(await self._database.read(self._store.referenced_packages), at_once=at_once)
