@@ -83,7 +83,9 @@ class Connection(asyncio.Protocol):
         #: True: whatever arrives is thrown away.
         self.discarding = False
         self.draining = False
+        #: While the client is slower than the answer; and how much it had not taken when last looked at.
         self._writable: asyncio.Future[None] | None = None
+        self._unsent = 0
 
         # Per request, while it is read
         self.url = b""
@@ -134,8 +136,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.discarding:
             return
-        if self.reading_head:
-            self.head_bytes += len(data)
+        self.head_bytes = self.head_bytes + len(data) if self.reading_head else len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -146,10 +147,11 @@ class Connection(asyncio.Protocol):
                 self._refuse(400, "BadRequestException", f"The request is not valid HTTP: {error}.")
         else:
             if self.reading_head and self.head_bytes > self.limits.head_bytes:
-                self._refuse(431, "RequestHeaderFieldsTooLarge", "The request line and headers are too large.")
+                self._refuse_head()
 
     def pause_writing(self) -> None:
         self._writable = self.loop.create_future()
+        self._unsent = self.transport.get_write_buffer_size()
         self.deadline = self.loop.time() + self.limits.write_seconds
 
     def resume_writing(self) -> None:
@@ -168,7 +170,6 @@ class Connection(asyncio.Protocol):
         self.expects = False
         self.content_length = 0
         self.reading_head = True
-        self.head_bytes = 0
         self.body_bytes = 0
         self._set_deadline()
 
@@ -190,6 +191,8 @@ class Connection(asyncio.Protocol):
         self.reading_head = False
         if self.hosts != 1 and (self.hosts > 1 or self.parser.get_http_version() != "1.0"):
             self._refuse(400, "BadRequestException", "A request needs exactly one Host header.")
+        elif self.head_bytes > self.limits.head_bytes and self._head_size() > self.limits.head_bytes:
+            self._refuse_head()
         elif self.content_length > self.limits.body_bytes:
             self._refuse_body()
         elif self.content_length or self.expects:
@@ -239,6 +242,9 @@ class Connection(asyncio.Protocol):
             # Answers keep the order of their requests; the client is made to wait meanwhile.
             self.waiting.append(exchange)
             self.transport.pause_reading()
+
+    def _head_size(self) -> int:
+        return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
     # ---- answering -------------------------------------------------------------------------------------------------
 
@@ -336,11 +342,14 @@ class Connection(asyncio.Protocol):
         elif self.refusal is not None:
             self._write_refusal(self.refusal)
         elif not exchange.keep_alive or self.draining or self.discarding:
-            self.transport.close()
+            self._close()
         else:
             self._set_deadline()
 
     # ---- refusing --------------------------------------------------------------------------------------------------
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, "RequestHeaderFieldsTooLarge", "The request line and headers are too large.")
 
     def _refuse_body(self) -> None:
         limit = self.limits.body_bytes
@@ -376,8 +385,11 @@ class Connection(asyncio.Protocol):
     # ---- time ------------------------------------------------------------------------------------------------------
 
     def _set_deadline(self) -> None:
+        if self._writable is not None:
+            # The client's turn to read comes first.
+            return
         if self.current is not None:
-            self.deadline = NEVER if self._writable is None else self.deadline
+            self.deadline = NEVER
         elif self.reading_head:
             self.deadline = self.loop.time() + self.limits.head_seconds
         elif self.body_bytes < self.content_length or self.expects:
@@ -389,19 +401,27 @@ class Connection(asyncio.Protocol):
     def expire(self) -> None:
         """Called by the server's sweep when `deadline` has passed."""
         self.deadline = NEVER
-        waits_for_request = self.current is None and not self.discarding
-        if waits_for_request and (self.reading_head or self.chunks or self.body_bytes < self.content_length):
-            self._refuse(408, "RequestTimeout", "The request did not arrive in time.")
-        elif self.current is not None or self.discarding:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent and unsent < self._unsent:
+            self._unsent = unsent
+            self.deadline = self.loop.time() + self.limits.write_seconds
+        elif unsent or self.current is not None or self.discarding:
             self.transport.abort()
+        elif self.reading_head or self.body_bytes < self.content_length or self.chunks:
+            self._refuse(408, "RequestTimeout", "The request did not arrive in time.")
         else:
             self.transport.close()
+
+    def _close(self) -> None:
+        """Close once the client has taken what was written, within the limit."""
+        self.deadline = self.loop.time() + self.limits.write_seconds
+        self.transport.close()
 
     def shutdown(self) -> None:
         """Called by the server when it stops: close now, or after the answer that is on its way."""
         self.draining = True
         if self.current is None:
-            self.transport.close()
+            self._close()
 
 
 def _chunk(piece: bytes) -> bytes:
