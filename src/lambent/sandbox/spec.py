@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from typing import Dict, List, Optional, Tuple  # Python 3.8 reads this module inside templates
+import os
+from typing import Any, Dict, List, Optional, Tuple  # Python 3.8 reads this module inside templates
 
 
 class Level(str, enum.Enum):
@@ -109,3 +110,51 @@ class ExitStatus:
     signal: Optional[int]
     #: The kernel killed it for memory.
     out_of_memory: bool = False
+    #: Why it never got as far as the runtime's own code, "" where it did.
+    error: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class SupervisorOptions:
+    """What the supervisor is started with. It is given while the server is still as privileged as the supervisor."""
+
+    #: `auto`, or the one level to have.
+    isolation: str
+    #: Absolute; everything that is mounted for a function lies below it.
+    data_dir: str
+    #: `none`: a network namespace each. `host`: the host's.
+    network: str = "none"
+    #: `weight` (a share under contention) or `quota` (never more than MemorySize buys).
+    cpu: str = "weight"
+    #: Shells, and started processes for each runtime in use, that are kept ready.
+    pool_size: int = 4
+    #: Folder whose /usr, /bin and /lib functions see; "" = the host's.
+    rootfs: str = ""
+    runtimes: Tuple[RuntimeSpec, ...] = ()
+
+
+def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
+    """The inverse of `to_json` for SupervisorOptions."""
+    fields = dict(fields)
+    fields["runtimes"] = tuple(runtime_spec(runtime) for runtime in fields["runtimes"])  # type: ignore[attr-defined]
+    return SupervisorOptions(**fields)  # type: ignore[arg-type]
+
+
+class SandboxError(Exception):
+    """A system call on the way into a sandbox failed: which, on what, why, and what the operator can do."""
+
+    def __init__(self, call: str, target: str, errno: int = 0, hint: str = "") -> None:
+        self.call = call
+        self.target = target
+        self.errno = errno
+        self.hint = hint
+        reason = f": {os.strerror(errno)}" if errno else ""
+        super().__init__(f"{call}({target}) failed{reason}." + (f" {hint}" if hint else ""))
+
+    def to_json(self) -> Dict[str, object]:
+        return {"call": self.call, "target": self.target, "errno": self.errno, "hint": self.hint}
+
+
+def sandbox_error(fields: Dict[str, Any]) -> SandboxError:
+    """The inverse of `SandboxError.to_json`."""
+    return SandboxError(fields["call"], fields["target"], fields["errno"], fields["hint"])

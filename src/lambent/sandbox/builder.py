@@ -1,0 +1,136 @@
+"""A builder: a child of the supervisor that makes shells, and starts the runtimes that are plain programs.
+
+It lives in the root that sandboxes start from, so that nothing of the host is in the mount namespaces it copies; it
+reaches the host through the few descriptors it was born with.
+"""
+
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from typing import Any, Dict, List
+
+from lambent.sandbox import commands, contain, mounts, spawn, syscalls
+from lambent.sandbox.spec import SandboxError
+
+_NAMESPACE_FILES = (
+    ("mnt", syscalls.CLONE_NEWNS),
+    ("pid", syscalls.CLONE_NEWPID),
+    ("ipc", syscalls.CLONE_NEWIPC),
+    ("uts", syscalls.CLONE_NEWUTS),
+    ("net", syscalls.CLONE_NEWNET),
+)
+
+
+class Builder:
+    def __init__(self, control: Any, host_fds: Dict[str, int]) -> None:
+        self._control = control
+        self._host_fds = host_fds
+        self._home = [(os.open(f"/proc/self/ns/{name}", os.O_RDONLY), flag) for name, flag in _NAMESPACE_FILES]
+        self._spawner = spawn.Spawner(
+            control, dict((flag, fd) for fd, flag in self._home)[syscalls.CLONE_NEWPID], spawn.run_program
+        )
+
+    def refresh_home(self) -> None:
+        """The mount namespace to come back to, once the root is in place."""
+        own = os.open("self/ns/mnt", os.O_RDONLY, dir_fd=self._host_fds["proc"])
+        os.close(self._home[0][0])
+        self._home[0] = (own, syscalls.CLONE_NEWNS)
+
+    def serve(self) -> None:
+        wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+        poll = select.poll()
+        poll.register(self._control, select.POLLIN)
+        poll.register(wake_read, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if wake_read in ready:
+                os.read(wake_read, 4096)
+                self._spawner.reap()
+            if self._control.fileno() in ready and not self._handle_one():
+                return
+
+    def _handle_one(self) -> bool:
+        received = commands.receive(self._control)
+        if received is None:
+            return False
+        message, fds = received
+        if "build" in message:
+            self._build(message, fds)
+        else:
+            self._spawn(message, fds)
+        return True
+
+    def _spawn(self, message: Dict[str, Any], fds: List[int]) -> None:
+        try:
+            self._spawner.spawn(message, fds)
+        except SandboxError as error:
+            commands.send(self._control, {"failed": message["spawn"], "error": error.to_json()})
+
+    def _build(self, message: Dict[str, Any], fds: List[int]) -> None:
+        phases: Dict[str, float] = {}
+        last = time.perf_counter()
+
+        def mark(phase: str) -> None:
+            nonlocal last
+            now = time.perf_counter()
+            phases[phase] = (now - last) * 1000
+            last = now
+
+        host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))})
+        try:
+            parts = contain.make_shell(message, host, mark)
+        except (SandboxError, OSError) as error:
+            failure = (
+                error if isinstance(error, SandboxError) else SandboxError("make_shell", str(error), error.errno or 0)
+            )
+            commands.send(self._control, {"unbuilt": message["build"], "error": failure.to_json()})
+            return
+        finally:
+            # Entering a namespace that this process is in already changes nothing.
+            for fd, flag in self._home:
+                syscalls.setns(fd, flag)
+            commands.close_all(fds)
+        self._hand_over(message, parts, phases)
+
+    def _hand_over(self, message: Dict[str, Any], parts: contain.ShellParts, phases: Dict[str, float]) -> None:
+        pidfd = os.pidfd_open(parts.pid)
+        names = ["init", "control", "runtime_api"]
+        handed = [pidfd, parts.control.fileno(), parts.runtime_api.fileno()]
+        if parts.endpoint is not None:
+            names.append("endpoint")
+            handed.append(parts.endpoint.fileno())
+        reply = {"built": message["build"], "fds": names, "phases": phases, "api": parts.runtime_api.getsockname()}
+        commands.send(self._control, reply, handed)
+        os.close(pidfd)
+        parts.close()
+
+
+def main(control: Any, host_fds: Dict[str, int], root: Dict[str, Any]) -> None:
+    """The life of a builder, in a child forked from the supervisor. Never returns."""
+    try:
+        syscalls.set_name("lambent-builder")
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != root["supervisor"]:
+            os._exit(1)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        builder = Builder(control, host_fds)
+        mounts.enter_root(root["mount_point"], root["rootfs"], root["mount_points"], root["keep_proc"])
+        builder.refresh_home()
+        commands.send(control, {"hello": True})
+        builder.serve()
+    except SandboxError as error:
+        commands.send(control, {"broken": error.to_json()})
+    except BrokenPipeError:
+        pass  # the supervisor is gone
+    except BaseException:
+        # The top of this process: the supervisor sees it end and starts another.
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(0)

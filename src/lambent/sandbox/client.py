@@ -1,0 +1,344 @@
+"""The server's side: starts the supervisor, asks it for sandboxes, and holds what it is given.
+
+`fork` comes before asyncio and threads; everything else runs on one event loop. What must be quick (freeze, thaw, kill,
+memory peak) is one write or read on a descriptor of the sandbox's own cgroup, without asking the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lambent.sandbox import commands, rlimits
+from lambent.sandbox.spec import (
+    ExitStatus,
+    IsolationReport,
+    LaunchSpec,
+    Level,
+    SandboxError,
+    SupervisorOptions,
+    sandbox_error,
+    to_json,
+)
+
+_log = logging.getLogger(__name__)
+
+#: The folder that holds the package `lambent`.
+_CODE_ROOT = str(Path(__file__).resolve().parents[2])
+_PROGRAM = (
+    "import sys; sys.path.append(sys.argv[1]); from lambent.sandbox.supervisor import main; main(int(sys.argv[2]))"
+)
+_STOP_DEADLINE = 10.0
+
+
+class Sandbox:
+    """One environment's isolated place and the runtime process in it. `restart` replaces process and descriptors."""
+
+    def __init__(self, client: SupervisorClient, reply: dict[str, Any], fds: dict[str, int]) -> None:
+        self._client = client
+        # For its whole life
+        self.id: str = reply["id"]
+        self.runtime_api_address: str = reply["api"]
+        self.runtime_api = _socket(fds.pop("runtime_api", None))
+        self.endpoint = _socket(fds.pop("endpoint", None))
+        self.task_root: str = reply.get("task_root", "/var/task")
+        self.tmp: str = reply.get("tmp", "/tmp")
+        self._freeze_words = [word.encode() for word in reply.get("freeze_words", ("1", "0"))]
+        self._cpu_quota: str = reply.get("cpu_quota", "")
+        self._is_frozen = False
+        self._destroying: asyncio.Future[None] | None = None
+        # For the life of one process
+        self.channel: socket.socket | None = None
+        self.log_fd = -1
+        self.output_fd = -1
+        self.exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        self._run = -1
+        self._control: dict[str, int] = {}
+        self._adopt(reply, fds)
+
+    def __repr__(self) -> str:
+        state = "destroyed" if self._destroying else "exited" if self.exited.done() else "running"
+        return f"<Sandbox {self.id} run {self._run} {state}{' frozen' if self._is_frozen else ''}>"
+
+    def _adopt(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
+        """Take the process that a launch or a restart started."""
+        self._run = reply["run"]
+        if self.exited.done():
+            self.exited = asyncio.get_running_loop().create_future()
+        self.channel = _socket(fds.pop("channel", None))
+        self.log_fd = fds.pop("log", -1)
+        self.output_fd = fds.pop("output", -1)
+        self._control = fds
+        self._is_frozen = False
+
+    def freeze(self) -> None:
+        """Stop every process in it until `thaw`."""
+        if "freeze" in self._control and not self._is_frozen:
+            self._is_frozen = self._write("freeze", self._freeze_words[0])
+
+    def thaw(self) -> None:
+        if self._is_frozen:
+            self._write("freeze", self._freeze_words[1])
+            self._is_frozen = False
+
+    def limit_cpu(self) -> None:
+        """Under `--cpu quota`: cap the processor from now on. Called after init, which is never capped."""
+        if "cpu" in self._control:
+            self._write("cpu", self._cpu_quota.encode())
+
+    def memory_peak(self) -> int:
+        """The most memory in bytes that it has used so far, 0 where nothing measures it."""
+        fd = self._control.get("peak")
+        if fd is None:
+            return 0
+        try:
+            return int(os.pread(fd, 32, 0))
+        except OSError:  # the cgroup is gone with the sandbox
+            return 0
+
+    def kill(self, reason: str) -> None:
+        """Start killing every process in it at once; `exited` tells when the runtime's is dead."""
+        _log.debug("Killing %s: %s", self.id, reason)
+        if self._destroying is None:
+            self._write("kill", b"1")
+            if self._is_frozen and self._freeze_words[1] != b"0":
+                self.thaw()
+
+    def _write(self, name: str, word: bytes) -> bool:
+        try:
+            os.write(self._control[name], word)
+        except (KeyError, OSError):  # destroyed, or its init is dead: there is nothing left to act on
+            return False
+        return True
+
+    async def restart(self) -> None:
+        """Kill every process in it and start a new one; /tmp stays. Raises SandboxError."""
+        self._close_process()
+        run = self._run
+        reply, fds = await self._client._ask({"do": "restart", "id": self.id})
+        self._on_exited(run, ExitStatus(None, 9))
+        for name in ("runtime_api", "endpoint"):
+            if name in fds:
+                os.close(fds.pop(name))
+        self._adopt(reply, fds)
+
+    async def destroy(self, reason: str) -> None:
+        """Kill it and give everything back; any number of calls does it once."""
+        if self._destroying is None:
+            _log.debug("Destroying %s: %s", self.id, reason)
+            self._destroying = asyncio.get_running_loop().create_future()
+            self._close_process()
+            for listener in (self.runtime_api, self.endpoint):
+                if listener is not None:
+                    listener.close()
+            try:
+                await self._client._ask({"do": "destroy", "id": self.id})
+            except SandboxError as error:
+                # The supervisor is gone, and so is every sandbox.
+                _log.debug("Destroying %s: %s", self.id, error)
+            finally:
+                self._client._forget(self)
+                self._on_exited(self._run, ExitStatus(None, 9))
+                if not self._destroying.done():
+                    self._destroying.set_result(None)
+        else:
+            await asyncio.shield(self._destroying)
+
+    def _close_process(self) -> None:
+        if self.channel is not None:
+            self.channel.close()
+            self.channel = None
+        commands.close_all([fd for fd in (self.log_fd, self.output_fd, *self._control.values()) if fd >= 0])
+        self.log_fd = self.output_fd = -1
+        self._control = {}
+
+    def _on_exited(self, run: int, status: ExitStatus) -> None:
+        if run == self._run and not self.exited.done():
+            self.exited.set_result(status)
+
+
+class SupervisorClient:
+    """The one connection to the supervisor."""
+
+    def __init__(self, options: SupervisorOptions, process: subprocess.Popen[bytes], sock: socket.socket) -> None:
+        self._options = options
+        self._process = process
+        self._link = commands.Link(sock)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._seq = 0
+        self._pending: dict[int, asyncio.Future[tuple[dict[str, Any], dict[str, int]]]] = {}
+        self._sandboxes: dict[str, Sandbox] = {}
+        self._is_writing = False
+        self._is_stopping = False
+        self._on_lost: Callable[[str], None] = lambda reason: _log.error("%s", reason)
+
+    @classmethod
+    def fork(cls, options: SupervisorOptions) -> SupervisorClient:
+        """Start the supervisor with this process's privileges. Call it before threads, asyncio and dropping them."""
+        rlimits.raise_open_files()
+        ours, theirs = commands.socket_pair()
+        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _CODE_ROOT, str(theirs.fileno())]
+        process = subprocess.Popen(
+            command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
+        )
+        theirs.close()
+        return cls(options, process, ours)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def start(self, endpoint_port: int, on_lost: Callable[[str], None] | None = None) -> IsolationReport:
+        """Configure the supervisor. Raises SandboxError when the isolation asked for cannot be had.
+
+        `endpoint_port`: the region's, which listens at the same address inside; 0 for none. `on_lost` is called when
+        the supervisor ends by itself: every sandbox is dead then and no more can be made.
+        """
+        if on_lost is not None:
+            self._on_lost = on_lost
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._link.sock.fileno(), self._on_readable)
+        reply, _ = await self._ask(
+            {"do": "configure", "options": to_json(self._options), "endpoint_port": endpoint_port}
+        )
+        report = reply["report"]
+        missing = [(level, reason, mend) for level, reason, mend in report["missing"]]
+        return IsolationReport(Level(report["level"]), report["summary"], missing, report["cgroup"], report["root"])
+
+    async def launch(self, spec: LaunchSpec) -> Sandbox:
+        """A sandbox with the runtime's process started in it. Raises SandboxError."""
+        reply, fds = await self._ask({"do": "launch", "spec": to_json(spec)})
+        sandbox = self._sandboxes[spec.id] = Sandbox(self, reply, fds)
+        return sandbox
+
+    async def prepare(self, runtime: str) -> None:
+        """Keep processes of that runtime ready: its next cold starts are quick, the first one too."""
+        await self._ask({"do": "prepare", "runtime": runtime})
+
+    async def stats(self) -> dict[str, Any]:
+        """Pools and what each phase of a start took."""
+        reply, _ = await self._ask({"do": "stats"})
+        stats: dict[str, Any] = reply["stats"]
+        return stats
+
+    async def stop(self) -> None:
+        """Kill every sandbox and wait until nothing of them is left."""
+        if self._is_stopping:
+            return
+        self._is_stopping = True
+        try:
+            await asyncio.wait_for(self._ask({"do": "stop"}), _STOP_DEADLINE)
+        except (SandboxError, TimeoutError) as error:
+            _log.warning("The supervisor did not stop in order: %s", error)
+        self._close("stopped")
+        await asyncio.get_running_loop().run_in_executor(None, self._wait_for_process)
+
+    def _wait_for_process(self) -> None:
+        try:
+            self._process.wait(_STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    # ---- the conversation ---------------------------------------------------------------------------------------
+
+    async def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
+        """Send a command and wait for its answer, with the descriptors that came along by name."""
+        if self._loop is None or self._link.sock.fileno() < 0:
+            raise SandboxError(message["do"], "supervisor", 0, "The supervisor is not running.")
+        self._seq += 1
+        future = self._pending[self._seq] = self._loop.create_future()
+        self._link.send({**message, "seq": self._seq})
+        self._write_when_possible()
+        try:
+            result: tuple[dict[str, Any], dict[str, int]] = await future
+            return result
+        except asyncio.CancelledError:
+            # Whoever asked is gone: what still comes for it is given back.
+            future.add_done_callback(_close_unclaimed)
+            raise
+
+    def _write_when_possible(self) -> None:
+        if self._loop is None or self._link.is_congested == self._is_writing:
+            return
+        self._is_writing = self._link.is_congested
+        if self._is_writing:
+            self._loop.add_writer(self._link.sock.fileno(), self._on_writable)
+        else:
+            self._loop.remove_writer(self._link.sock.fileno())
+
+    def _on_writable(self) -> None:
+        """Called by asyncio."""
+        self._link.flush()
+        self._write_when_possible()
+
+    def _on_readable(self) -> None:
+        """Called by asyncio."""
+        while self._link.sock.fileno() >= 0:
+            try:
+                received = self._link.receive()
+            except BlockingIOError:
+                return
+            if received is None:
+                self._close("The supervisor ended unexpectedly; every execution environment ended with it.")
+                return
+            self._on_message(*received)
+
+    def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
+        if "event" in message:
+            self._on_event(message)
+            return
+        future = self._pending.pop(message["re"], None)
+        if future is None or future.done():
+            commands.close_all(fds)
+        elif "error" in message:
+            future.set_exception(sandbox_error(message["error"]))
+        else:
+            future.set_result((message, dict(zip(message.get("fds", ()), fds, strict=True))))
+
+    def _on_event(self, message: dict[str, Any]) -> None:
+        if message["event"] == "trouble":
+            _log.warning("Making sandboxes fails: %s", sandbox_error(message["error"]))
+            return
+        sandbox = self._sandboxes.get(message["id"])
+        if sandbox is not None:
+            status = ExitStatus(message["code"], message["signal"], message["oom"], message["error"])
+            sandbox._on_exited(message["run"], status)
+
+    def _forget(self, sandbox: Sandbox) -> None:
+        self._sandboxes.pop(sandbox.id, None)
+
+    def _close(self, reason: str) -> None:
+        if self._loop is None or self._link.sock.fileno() < 0:
+            return
+        self._loop.remove_reader(self._link.sock.fileno())
+        self._loop.remove_writer(self._link.sock.fileno())
+        self._link.close()
+        pending, self._pending = self._pending, {}
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(SandboxError("ask", "supervisor", 0, reason))
+        for sandbox in list(self._sandboxes.values()):
+            sandbox._on_exited(sandbox._run, ExitStatus(None, 9, False, reason))
+        if not self._is_stopping:
+            self._on_lost(reason)
+
+
+def _socket(fd: int | None) -> socket.socket | None:
+    if fd is None:
+        return None
+    sock = socket.socket(fileno=fd)
+    sock.setblocking(False)
+    return sock
+
+
+def _close_unclaimed(future: asyncio.Future[tuple[dict[str, Any], dict[str, int]]]) -> None:
+    if not future.cancelled() and future.exception() is None:
+        commands.close_all(list(future.result()[1].values()))

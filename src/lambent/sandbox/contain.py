@@ -1,0 +1,164 @@
+"""How a sandbox is made and entered, as ordered steps: this page is the containment.
+
+A builder makes a shell (namespaces, network, /tmp, an init as pid 1) before any function is known. Whatever runs in it
+later is a child of a template or a builder that goes through `enter`. Python 3.8 syntax.
+"""
+
+import contextlib
+import os
+import signal
+import socket
+from typing import Any, Callable, Dict, List, NoReturn
+
+from lambent.sandbox import capabilities, commands, mounts, network, rlimits, scratch, seccomp, syscalls, user
+from lambent.sandbox.spec import SandboxError, sandbox_error
+
+#: Entered by pidfd of the shell's init, all in one call.
+_SHELL_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+
+
+def namespaces(own_network: bool) -> int:
+    return _SHELL_NAMESPACES | (syscalls.CLONE_NEWNET if own_network else 0)
+
+
+def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
+    """The steps that turn a child of a privileged process into one that may run hostile code."""
+    os.setsid()
+    # Cgroups first: their files belong to the supervisor's user.
+    for join in joins:
+        os.write(join, b"0")
+    if "init" in fds:
+        # The cgroup namespace takes what it is joined to as its root, so it comes after that.
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        syscalls.setns(fds["init"], namespaces(plan["own_network"]) & ~syscalls.CLONE_NEWPID)
+        # The user namespace last: entering it gives up every right over the others, which the supervisor's owns.
+        syscalls.setns(fds["init"], syscalls.CLONE_NEWUSER)
+    rlimits.apply(plan["data_limit_mb"])
+    user.become(plan["uid"], plan["gid"], plan["groups"])
+    # After the user, since changing it needs them.
+    capabilities.drop_all()
+    capabilities.forbid_new_privileges()
+    # Last, since the filter refuses most of the calls above.
+    seccomp.install(seccomp.program())
+
+
+# ---- the shell ----------------------------------------------------------------------------------------------------
+
+
+def make_shell(plan: Dict[str, Any], host: "Host", mark: Callable[[str], None]) -> "ShellParts":
+    """Leave the host's namespaces, furnish new ones and start their init. The caller goes back to its own."""
+    syscalls.unshare(namespaces(plan["own_network"]))
+    mark("namespaces")
+    # The init is the first child after unshare: that makes it pid 1. It mounts /proc while this process goes on.
+    parts = ShellParts(*_start_init(plan))
+    mark("init")
+    try:
+        _furnish(plan, host, parts, mark)
+    except BaseException:
+        parts.close()
+        raise
+    return parts
+
+
+def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Callable[[str], None]) -> None:
+    if plan["own_network"]:
+        network.bring_up()
+        parts.runtime_api = network.listen(network.RUNTIME_API_HOST, network.RUNTIME_API_PORT)
+        if plan["endpoint_port"]:
+            parts.endpoint = network.listen(network.LOOPBACK, plan["endpoint_port"])
+    else:
+        parts.runtime_api = network.listen(network.LOOPBACK, 0)
+    mark("network")
+    if "blank" in host.fds:
+        scratch.mount_image(host.fds["blank"], host.fds["scratch"], host.fds["dev"], mounts.TMP)
+    else:
+        scratch.mount_memory(plan["tmp_mb"], mounts.TMP)
+    mark("tmp")
+    _expect(parts.handshake, "namespaces")
+    # Written from outside: inside nobody may map an id that is not his own.
+    user.map_ids(parts.pid, host.fds["proc"], *plan["outside"])
+    commands.send(parts.handshake, {"step": "mapped"})
+    _expect(parts.handshake, "ready")
+    mark("user")
+
+
+class Host:
+    """Descriptors through which a builder still reaches the host: proc, dev, scratch (images), blank (image)."""
+
+    def __init__(self, fds: Dict[str, int]) -> None:
+        self.fds = fds
+
+
+class ShellParts:
+    """A shell as its builder holds it."""
+
+    def __init__(self, pid: int, handshake: Any, control: Any) -> None:
+        self.pid = pid
+        self.handshake = handshake
+        #: What is written to it comes back once everything but the init is killed. Closed: the init ends, so all does.
+        self.control = control
+        self.runtime_api: Any = None
+        self.endpoint: Any = None
+
+    def close(self) -> None:
+        self.handshake.close()
+        self.control.close()
+        for listener in (self.runtime_api, self.endpoint):
+            if listener is not None:
+                listener.close()
+
+
+def _start_init(plan: Dict[str, Any]) -> "tuple[int, Any, Any]":
+    ours, theirs = commands.socket_pair()
+    control, control_inside = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _run_init(plan, theirs, control_inside.fileno())
+        except SandboxError as error:
+            commands.send(theirs, {"error": error.to_json()})
+        finally:
+            os._exit(1)
+    theirs.close()
+    control_inside.close()
+    return pid, ours, control
+
+
+def _run_init(plan: Dict[str, Any], handshake: Any, control: int) -> NoReturn:
+    """Pid 1: reaps orphans, kills on request, and ends the sandbox by ending."""
+    mounts.mount_proc()
+    syscalls.unshare(syscalls.CLONE_NEWUSER)
+    commands.send(handshake, {"step": "namespaces"})
+    _expect(handshake, "mapped")
+    user.become(user.UID, user.GID, plan["groups"])
+    capabilities.drop_all()
+    capabilities.forbid_new_privileges()
+    # Same user as the code that is to come: it must not look into this process.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    # After the change of user, which clears it.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.set_name("lambent-init")
+    # The kernel reaps the children of a process that ignores this.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    commands.send(handshake, {"step": "ready"})
+    handshake.detach()
+    os.dup2(control, 0)
+    syscalls.close_from(1)
+    while True:
+        request = os.read(0, 64)
+        if not request:
+            os._exit(0)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(-1, signal.SIGKILL)
+        os.write(0, request)
+
+
+def _expect(handshake: Any, step: str) -> None:
+    received = commands.receive(handshake)
+    if received is None:
+        raise SandboxError("start", "the sandbox's init")
+    message = received[0]
+    if "error" in message:
+        raise sandbox_error(message["error"])
+    assert message["step"] == step

@@ -1,0 +1,230 @@
+"""What code sees: a read-only root made of the host's programs and generated files, and the function's own folders.
+
+A builder makes the root once and lives in it, so that a new sandbox's mount namespace is a copy of a dozen mounts made
+by one system call. /proc and /tmp are each sandbox's own; the supervisor mounts the function's folders at launch.
+"""
+
+import contextlib
+import os
+import shutil
+from typing import Iterator, List, Sequence, Tuple
+
+from lambent.sandbox import syscalls, user
+from lambent.sandbox.spec import SandboxError
+
+TASK = "/var/task"
+LAYERS = "/opt"
+RUNTIME = "/var/runtime"
+LANGUAGE = "/var/lang"
+TMP = "/tmp"
+#: Where a template, and nothing else, sees Lambent's sandbox code.
+TEMPLATE_CODE = "/mnt"
+
+READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+
+_PROGRAM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
+#: Of the host's /etc, what programs need to find libraries, tools and certificates.
+_ETC_FOLDERS = ("alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust", "crypto-policies", "ca-certificates")
+_ETC_FILES = ("ld.so.cache", "ssl/openssl.cnf", "pki/tls/openssl.cnf", "services", "protocols", "mime.types")
+_EMPTY_FOLDERS = ("dev", "etc", "mnt", "opt", "proc", "tmp", "var/task", "var/runtime", "var/lang", "var/empty")
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICE_LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
+
+#: What /proc tells of the machine and its kernel beyond what programs ask for.
+_MASKED_PROC = (
+    "acpi",
+    "asound",
+    "bus",
+    "cmdline",
+    "config.gz",
+    "driver",
+    "fs",
+    "interrupts",
+    "kallsyms",
+    "kcore",
+    "key-users",
+    "keys",
+    "kmsg",
+    "kpagecgroup",
+    "kpagecount",
+    "kpageflags",
+    "latency_stats",
+    "modules",
+    "partitions",
+    "sched_debug",
+    "scsi",
+    "slabinfo",
+    "sysrq-trigger",
+    "timer_list",
+    "vmallocinfo",
+)
+
+
+def etc_files() -> List[Tuple[str, str]]:
+    """The generated part of /etc."""
+    home = f"/home/{user.NAME}"
+    return [
+        (
+            "passwd",
+            "root:x:0:0:root:/root:/sbin/nologin\n"
+            f"{user.NAME}:x:{user.UID}:{user.GID}::{home}:/sbin/nologin\n"
+            "nobody:x:65534:65534:nobody:/:/sbin/nologin\n",
+        ),
+        ("group", f"root:x:0:\n{user.NAME}:x:{user.GID}:\nnogroup:x:65534:\n"),
+        ("hosts", "127.0.0.1 localhost\n::1 localhost\n169.254.100.1 sandbox.localdomain sandbox\n"),
+        ("hostname", "sandbox\n"),
+        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
+        ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"),
+    ]
+
+
+def isolate() -> None:
+    """A mount namespace of the caller's own; what the host mounts or unmounts later still shows in it."""
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
+
+
+def enter_root(mount_point: str, rootfs: str, mount_points: Sequence[str], keep_proc: bool) -> None:
+    """Make the root that every sandbox starts from and make it this process's own, for good.
+
+    `mount_points` are folders to be mounted on later (the root is read-only afterwards). `keep_proc`: the host's /proc
+    stays visible until a sandbox mounts its own over it, which the kernel asks of an unprivileged user namespace.
+    """
+    isolate()
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("lambent", mount_point, "tmpfs", syscalls.MS_NOSUID, "mode=0755,size=4m,nr_inodes=4096")
+    for folder in _EMPTY_FOLDERS:
+        os.makedirs(f"{mount_point}/{folder}", exist_ok=True)
+    for folder in mount_points:
+        os.makedirs(f"{mount_point}/{folder.lstrip('/')}", exist_ok=True)
+    _add_programs(rootfs or "/", mount_point)
+    _add_etc(rootfs or "/", mount_point)
+    _add_devices(mount_point)
+    if keep_proc:
+        bind("/proc", f"{mount_point}/proc", syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
+    os.chdir(mount_point)
+    syscalls.pivot_root(".", ".")
+    # The old root now lies over the new one at the same place.
+    syscalls.umount(".")
+    os.chdir("/")
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    syscalls.set_mount_attributes(root, READ_ONLY, recursive=False)
+    os.close(root)
+
+
+def _add_programs(source: str, root: str) -> None:
+    for name in _PROGRAM_FOLDERS:
+        path = os.path.join(source, name)
+        if os.path.islink(path):
+            os.symlink(os.readlink(path), f"{root}/{name}")
+        elif os.path.isdir(path):
+            os.mkdir(f"{root}/{name}")
+            bind(path, f"{root}/{name}", READ_ONLY)
+
+
+def _add_etc(source: str, root: str) -> None:
+    for name, content in etc_files():
+        with open(f"{root}/etc/{name}", "w", encoding="ascii") as file:
+            file.write(content)
+    for name in _ETC_FILES:
+        path = os.path.join(source, "etc", name)
+        if os.path.isfile(path):
+            os.makedirs(os.path.dirname(f"{root}/etc/{name}"), exist_ok=True)
+            shutil.copyfile(path, f"{root}/etc/{name}")
+    for name in _ETC_FOLDERS:
+        path = os.path.join(source, "etc", name)
+        if os.path.isdir(path):
+            os.makedirs(f"{root}/etc/{name}", exist_ok=True)
+            bind(path, f"{root}/etc/{name}", READ_ONLY)
+
+
+def _add_devices(root: str) -> None:
+    for name in _DEVICES:
+        os.close(os.open(f"{root}/dev/{name}", os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC))
+        bind(f"/dev/{name}", f"{root}/dev/{name}", syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
+    for name, target in _DEVICE_LINKS:
+        os.symlink(target, f"{root}/dev/{name}")
+
+
+def bind(source: str, target: str, attributes: int) -> None:
+    tree = syscalls.clone_tree(source)
+    try:
+        syscalls.set_mount_attributes(tree, attributes)
+        syscalls.attach_tree(tree, target)
+    finally:
+        os.close(tree)
+
+
+def mount_proc() -> None:
+    """A /proc of the caller's pid namespace, read-only, without what it tells of the machine."""
+    flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", flags)
+    for name in _MASKED_PROC:
+        path = f"/proc/{name}"
+        if os.path.isdir(path):
+            bind("/var/empty", path, READ_ONLY)
+        elif os.path.exists(path):
+            bind("/dev/null", path, 0)
+
+
+# ---- what the supervisor mounts at launch ----------------------------------------------------------------------------
+
+
+class Folders:
+    """Detached copies of folders, ready to be attached inside a sandbox."""
+
+    def __init__(self) -> None:
+        self._trees: List[Tuple[int, str]] = []
+
+    def add_path(self, path: str, target: str) -> None:
+        """A folder that the supervisor was configured with."""
+        self._add(syscalls.clone_tree(path), target)
+
+    def add_beneath(self, data_fd: int, path: str, target: str) -> None:
+        """A folder that the server names: it must lie below the data dir, and no symlink may stand in the way."""
+        fd = syscalls.open_beneath(data_fd, path)
+        try:
+            self._add(syscalls.clone_tree("", fd), target)
+        finally:
+            os.close(fd)
+
+    def add_merged(self, data_fd: int, paths: Sequence[str], target: str) -> None:
+        """Several folders as one, later ones on top."""
+        fds: List[int] = []
+        try:
+            fds.extend(syscalls.open_beneath(data_fd, path) for path in paths)
+            # By descriptor: a path could hold the separators `:` and `,`. The leftmost is the uppermost.
+            lower = ":".join(f"/proc/self/fd/{fd}" for fd in reversed(fds))
+            tree = syscalls.new_filesystem("overlay", [("lowerdir", lower)], READ_ONLY)
+        finally:
+            for fd in fds:
+                os.close(fd)
+        self._trees.append((tree, target))
+
+    def _add(self, tree: int, target: str) -> None:
+        self._trees.append((tree, target))
+        syscalls.set_mount_attributes(tree, READ_ONLY)
+
+    def attach(self) -> None:
+        """Mount them in the mount namespace that the caller is in."""
+        for tree, target in self._trees:
+            syscalls.attach_tree(tree, target)
+
+    def close(self) -> None:
+        for tree, _ in self._trees:
+            os.close(tree)
+        self._trees.clear()
+
+
+@contextlib.contextmanager
+def inside(pidfd: int, home_fd: int) -> Iterator[None]:
+    """The mount namespace of process `pidfd` for a moment; `home_fd` is the caller's own."""
+    syscalls.setns(pidfd, syscalls.CLONE_NEWNS)
+    try:
+        yield
+    finally:
+        try:
+            syscalls.setns(home_fd, syscalls.CLONE_NEWNS)
+        except SandboxError as error:
+            # Going on would act on a function's files with the supervisor's rights.
+            raise SystemExit(f"The supervisor cannot leave a sandbox: {error}") from error

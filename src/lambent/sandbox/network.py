@@ -1,0 +1,41 @@
+"""A sandbox's network: nothing but loopback, and on it the two sockets that the server listens on.
+
+They are made inside the network namespace and handed out, so no bridge, route or interface joins it to the host.
+"""
+
+import fcntl
+import socket
+import struct
+
+#: As Lambda.
+RUNTIME_API_HOST = "169.254.100.1"
+RUNTIME_API_PORT = 9001
+LOOPBACK = "127.0.0.1"
+
+_SIOCSIFFLAGS = 0x8914
+_SIOCSIFADDR = 0x8916
+_SIOCSIFNETMASK = 0x891C
+_IFF_UP = 1
+_BACKLOG = 128
+
+
+def bring_up() -> None:
+    """Loopback with the Runtime API's address on it; the kernel makes the netns with loopback down."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
+        fcntl.ioctl(control, _SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", _IFF_UP))
+        for request, address in ((_SIOCSIFADDR, RUNTIME_API_HOST), (_SIOCSIFNETMASK, "255.255.255.255")):
+            where = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(address))
+            fcntl.ioctl(control, request, struct.pack("16s16s", b"lo:1", where))
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening TCP socket in the network namespace that the caller is in; port 0 means any."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener

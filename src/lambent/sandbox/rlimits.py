@@ -1,0 +1,41 @@
+"""Resource limits of a function's processes: what Lambda sets, and stand-ins where no cgroup limits memory."""
+
+import resource
+
+#: As Lambda.
+OPEN_FILES = 1024
+PROCESSES = 1024
+#: A process maps more than it uses (thread stacks, V8's and malloc's reserves): without this much on top of MemorySize
+#: Node does not start at 128 MB.
+_DATA_RESERVE_MB = 512
+
+
+def apply(memory_mb: int) -> None:
+    """Lower this process's limits; `memory_mb` 0 where a cgroup limits memory."""
+    for limit, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
+        (resource.RLIMIT_MEMLOCK, 65536),
+    ):
+        lower(limit, value)
+    if hasattr(resource, "RLIMIT_NPROC"):
+        lower(resource.RLIMIT_NPROC, PROCESSES)
+    for name in ("RLIMIT_RTPRIO", "RLIMIT_NICE"):
+        if hasattr(resource, name):
+            lower(getattr(resource, name), 0)
+    if memory_mb:
+        lower(resource.RLIMIT_DATA, (memory_mb + _DATA_RESERVE_MB) << 20)
+
+
+def lower(limit: int, value: int) -> None:
+    """Set both limits to `value`, or to the hard limit where that is lower already."""
+    hard = resource.getrlimit(limit)[1]
+    if hard != resource.RLIM_INFINITY:
+        value = min(value, hard)
+    resource.setrlimit(limit, (value, value))
+
+
+def raise_open_files() -> None:
+    """As many descriptors as the hard limit allows: the server and the supervisor hold several for each sandbox."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,121 @@
+"""Shells and the runtime processes in them, as the supervisor holds them: values and small actions, no policy."""
+
+import contextlib
+import os
+import signal
+import socket
+from typing import Any, Dict, List, Optional, Tuple
+
+from lambent.sandbox import commands
+from lambent.sandbox.cgroup import Cgroup
+from lambent.sandbox.spec import LaunchSpec
+
+
+class Run:
+    """One runtime process in a shell, from its start to its end."""
+
+    def __init__(self, number: int, oom_kills: int) -> None:
+        self.number = number
+        #: OOM kills in the cgroup before it started.
+        self.oom_kills = oom_kills
+        self.ended = False
+
+
+class Shell:
+    """Namespaces, cgroup and /tmp of one sandbox, with an init in it that outlives runtime processes."""
+
+    def __init__(self, number: int, slot: int, tmp_mb: int, cgroup: Optional[Cgroup]) -> None:
+        self.number = number
+        self.slot = slot
+        self.tmp_mb = tmp_mb
+        self.cgroup = cgroup
+        # From when it is built:
+        self.init_fd = -1
+        self.control: Optional[socket.socket] = None
+        #: Listening sockets, until they are handed to the server.
+        self.listeners: Dict[str, int] = {}
+        self.api_address = ""
+        # From when a runtime's folders are mounted or a process is started in it:
+        self.runtime = ""
+        self.run: Optional[Run] = None
+        #: The server's ends of the process's channel and pipes, until they are handed over.
+        self.server_ends: Dict[str, int] = {}
+        # From when it is given to a function:
+        self.environment_id = ""
+        self.spec: Optional[LaunchSpec] = None
+        self.is_dying = False
+
+    def __repr__(self) -> str:
+        run = "no process" if self.run is None else "ended" if self.run.ended else f"run {self.run.number}"
+        return f"<Shell {self.number} slot {self.slot} {self.runtime or '-'} {self.environment_id or 'free'} {run}>"
+
+    def adopt(self, fds: Dict[str, int], api: Tuple[str, int]) -> None:
+        """What its builder handed over."""
+        self.init_fd = fds.pop("init")
+        self.control = socket.socket(fileno=fds.pop("control"))
+        self.control.setblocking(False)
+        self.listeners = fds
+        self.api_address = f"{api[0]}:{api[1]}"
+
+    def take(self) -> Dict[str, int]:
+        """The descriptors to hand to the server, whose they are from now on."""
+        taken = {**self.server_ends, **self.listeners}
+        self.server_ends, self.listeners = {}, {}
+        return taken
+
+    def kill_init(self) -> None:
+        """The kernel then kills all that is in its pid namespace."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.init_fd, signal.SIGKILL)
+
+    def close(self) -> None:
+        commands.close_all([*self.server_ends.values(), *self.listeners.values()])
+        self.server_ends, self.listeners = {}, {}
+        if self.control is not None:
+            self.control.close()
+        if self.init_fd >= 0:
+            os.close(self.init_fd)
+            self.init_fd = -1
+
+
+def open_pipes(framed: bool) -> Tuple[Dict[str, int], Dict[str, int]]:
+    """The server's and the runtime's ends of what connects them."""
+    server: Dict[str, int] = {}
+    runtime: Dict[str, int] = {}
+    server["output"], runtime["output"] = os.pipe2(os.O_CLOEXEC)
+    os.set_blocking(server["output"], False)
+    if framed:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        server["channel"], runtime["channel"] = ours.detach(), theirs.detach()
+        server["log"], runtime["log"] = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(server["log"], False)
+    return server, runtime
+
+
+class Phases:
+    """What each phase of a start took, for `make bench`."""
+
+    _KEPT = 2000
+
+    def __init__(self) -> None:
+        self._samples: Dict[str, List[float]] = {}
+
+    def add(self, phases: Dict[str, float]) -> None:
+        for name, milliseconds in phases.items():
+            samples = self._samples.setdefault(name, [])
+            samples.append(milliseconds)
+            if len(samples) > self._KEPT:
+                del samples[: self._KEPT // 2]
+
+    def summary(self) -> Dict[str, Any]:
+        return {
+            name: {
+                "count": len(samples),
+                "min": round(min(samples), 4),
+                "p50": round(sorted(samples)[len(samples) // 2], 4),
+                "p99": round(sorted(samples)[len(samples) * 99 // 100], 4),
+                "max": round(max(samples), 4),
+            }
+            for name, samples in self._samples.items()
+        }
