@@ -5,74 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from log_store_helpers import MIB, NOW, WHO, files, group, messages, opened, pages, run, seal, stream, until
 
-from lambent.clock import TestClock
-from lambent.services.logs.catalogue import Group, Stream
-from lambent.services.logs.domain import Event, Position
+from lambent.services.logs.catalogue import Stream
 from lambent.services.logs.errors import ServiceUnavailableException
-from lambent.services.logs.reader import Query
 from lambent.services.logs.store import LogStore
 from lambent.services.logs.writer import WRITER_LIMIT
 
-WHO = ("000000000000", "us-east-1")
-NOW = 1_750_000_000_000
-MIB = 1024 * 1024
-
-
-@asynccontextmanager
-async def opened(directory: Path, budget: int = 64 * MIB, clock: TestClock | None = None) -> AsyncIterator[LogStore]:
-    store = LogStore(directory / "logs", clock or TestClock(), budget)
-    await store.start()
-    try:
-        yield store
-    finally:
-        await store.stop()
-
-
-def run(scenario: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(scenario)
-
-
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
-def group(store: LogStore, name: str = "/aws/lambda/f") -> Group:
-    found = store.find_group(*WHO, name)
-    assert found is not None
-    return found
-
-
-def stream(store: LogStore, name: str = "s", of: str = "/aws/lambda/f") -> Stream:
-    return group(store, of).streams[name]
-
-
-async def pages(read: Callable[[Query], Awaitable[Any]], streams: list[Stream], **options: Any) -> list[list[Event]]:
-    """All pages of a query, one after the other."""
-    found: list[list[Event]] = []
-    position: Position | None = None
-    while True:
-        page = await read(Query(streams, position=position, **options))
-        found.append(page.events)
-        if page.next_position is None:
-            return found
-        assert page.next_position != position, "no progress"
-        position = page.next_position
-
-
-async def messages(store: LogStore, *streams: Stream) -> list[bytes]:
-    await store.flush()
-    return [event.message for page in await pages(store.read, list(streams)) for event in page]
+FUNCTION = "/aws/lambda/f"
 
 
 # ---- writing and reading ---------------------------------------------------------------------------------------------
@@ -81,12 +27,12 @@ async def messages(store: LogStore, *streams: Stream) -> list[bytes]:
 def test_first_line_makes_group_and_stream_and_can_be_read_at_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
-            assert store.find_group(*WHO, "/aws/lambda/f") is None
+            writer = store.open_stream(*WHO, FUNCTION, "s")
+            assert store.find_group(*WHO, FUNCTION) is None
             assert writer.write(NOW, b"START\n")
             assert writer.write(NOW + 1, b"END\n")
             await store.flush()
-            assert await messages(store, stream(store)) == [b"START\n", b"END\n"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"START\n", b"END\n"]
 
     run(scenario())
 
@@ -94,8 +40,8 @@ def test_first_line_makes_group_and_stream_and_can_be_read_at_once(tmp_path: Pat
 def test_lines_reach_the_file_within_a_second_though_nobody_reads(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            store.open_stream(*WHO, "/aws/lambda/f", "s").write(NOW, b"needle")
-            await until(lambda: any(b"needle" in p.read_bytes() for p in tmp_path.glob("logs/*.journal")), 1.0)
+            store.open_stream(*WHO, FUNCTION, "s").write(NOW, b"needle")
+            await until(lambda: b"needle" in files(tmp_path, ".journal")[0].read_bytes(), 1.0)
 
     run(scenario())
 
@@ -103,14 +49,14 @@ def test_lines_reach_the_file_within_a_second_though_nobody_reads(tmp_path: Path
 def test_empty_message_is_no_event_and_a_huge_one_becomes_several(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             writer.write(NOW, b"")
             writer.write(NOW, b"x" * (MIB + 5))
             assert [len(message) for message in await messages(store, await flushed(store))] == [MIB, 5]
 
     async def flushed(store: LogStore) -> Stream:
         await store.flush()
-        return stream(store)
+        return stream(store, FUNCTION)
 
     run(scenario())
 
@@ -118,13 +64,13 @@ def test_empty_message_is_no_event_and_a_huge_one_becomes_several(tmp_path: Path
 def test_lines_written_out_of_turn_are_read_in_order_of_time(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             for offset in (3, 1, 2, 1):
                 writer.write(NOW + offset, b"%d" % offset)
             await store.flush()
             writer.write(NOW, b"0")
             await store.flush()
-            assert await messages(store, stream(store)) == [b"0", b"1", b"1", b"2", b"3"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"0", b"1", b"1", b"2", b"3"]
 
     run(scenario())
 
@@ -137,11 +83,11 @@ def test_lines_written_out_of_turn_are_read_in_order_of_time(tmp_path: Path) -> 
     limit=st.integers(1, 7),
     scan_bytes=st.sampled_from([1, 200, 10**9]),
     bounds=st.tuples(st.integers(0, 45), st.integers(0, 45)),
-    seal=st.booleans(),
+    sealed=st.booleans(),
 )
 @pytest.mark.slow
 def test_pages_of_any_size_in_either_direction_give_every_event_once_in_order(
-    tmp_path: Path, flushes: Any, limit: int, scan_bytes: int, bounds: tuple[int, int], seal: bool
+    tmp_path: Path, flushes: Any, limit: int, scan_bytes: int, bounds: tuple[int, int], sealed: bool
 ) -> None:
     async def scenario() -> None:
         directory = tmp_path / os.urandom(8).hex()
@@ -150,9 +96,8 @@ def test_pages_of_any_size_in_either_direction_give_every_event_once_in_order(
                 for index, (which, offset) in enumerate(lines):
                     store.open_stream(*WHO, "g", f"s{which}").write(NOW + offset, b"%d.%d" % (number, index))
                 await store.flush()
-            if seal:
-                await store._roll()
-                await store.upkeep()
+            if sealed:
+                await seal(store)
             low, high = NOW + bounds[0], NOW + bounds[1]
             expected = sorted(
                 (NOW + offset, b"%d.%d" % (number, index))
@@ -162,8 +107,8 @@ def test_pages_of_any_size_in_either_direction_give_every_event_once_in_order(
             )
             for backward in (False, True):
                 read = await pages(
-                    store.read,
-                    list(group(store, "g").streams.values()),
+                    store,
+                    *group(store, "g").streams.values(),
                     start_ms=low,
                     end_ms=high,
                     limit=limit,
@@ -182,11 +127,11 @@ def test_pages_of_any_size_in_either_direction_give_every_event_once_in_order(
 def test_page_ends_at_a_megabyte(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             for offset in range(5):
                 writer.write(NOW + offset, b"x" * 400_000)
             await store.flush()
-            read = await pages(store.read, [stream(store)])
+            read = await pages(store, stream(store, FUNCTION))
             assert [len(page) for page in read] == [2, 2, 1]
 
     run(scenario())
@@ -195,17 +140,16 @@ def test_page_ends_at_a_megabyte(tmp_path: Path) -> None:
 def test_event_ids_stay_the_same_when_files_are_rewritten(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             for offset in range(10):
                 writer.write(NOW + offset, b"line")
                 await store.flush()
-            before = await pages(store.read, [stream(store)])
-            await store._roll()
-            await store.upkeep()
-            assert [path.suffix for path in sorted(tmp_path.glob("logs/0*"))] == [".journal", ".chunk"]
-            assert await pages(store.read, [stream(store)]) == before
+            before = await pages(store, stream(store, FUNCTION))
+            await seal(store)
+            assert [path.suffix for path in files(tmp_path)] == [".journal", ".chunk", ".log"]
+            assert await pages(store, stream(store, FUNCTION)) == before
         async with opened(tmp_path) as store:
-            assert await pages(store.read, [stream(store)]) == before
+            assert await pages(store, stream(store, FUNCTION)) == before
 
     run(scenario())
 
@@ -213,11 +157,12 @@ def test_event_ids_stay_the_same_when_files_are_rewritten(tmp_path: Path) -> Non
 # ---- back-pressure ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_flooding_writer_is_stopped_and_told_once_while_a_quiet_one_goes_on(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            flood = store.open_stream(*WHO, "/aws/lambda/f", "flood")
-            quiet = store.open_stream(*WHO, "/aws/lambda/f", "quiet")
+            flood = store.open_stream(*WHO, FUNCTION, "flood")
+            quiet = store.open_stream(*WHO, FUNCTION, "quiet")
             line = b"x" * 1000
             accepted = 0
             while flood.write(NOW, line):
@@ -231,7 +176,7 @@ def test_flooding_writer_is_stopped_and_told_once_while_a_quiet_one_goes_on(tmp_
             assert flood.write(NOW, line)
             await store.flush()
             assert drained == [1]
-            assert len(await messages(store, stream(store, "flood"))) == accepted + 2
+            assert len(await messages(store, stream(store, FUNCTION, "flood"))) == accepted + 2
 
     run(scenario())
 
@@ -240,7 +185,7 @@ def test_drain_is_told_even_when_there_is_room_already(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
             drained = asyncio.Event()
-            store.open_stream(*WHO, "/aws/lambda/f", "s").on_drain(drained.set)
+            store.open_stream(*WHO, FUNCTION, "s").on_drain(drained.set)
             async with asyncio.timeout(5):
                 await drained.wait()
 
@@ -257,18 +202,18 @@ def test_restart_finds_groups_streams_settings_and_events(tmp_path: Path) -> Non
             written = store.create_stream(made, "one")
             await store.put(written, [NOW, NOW + 5], [b"first", b"second"])
             store.delete_stream(store.create_stream(made, "deleted"))
-            store.open_stream(*WHO, "/aws/lambda/f", "s").write(NOW, b"line")
+            store.open_stream(*WHO, FUNCTION, "s").write(NOW, b"line")
         async with opened(tmp_path) as store:
             assert set(group(store, "made").streams) == {"one"}
             assert group(store, "made").row.tags == {"a": "b"}
-            one = stream(store, "one", "made")
+            one = stream(store, "made", "one")
             assert (one.first_ms, one.last_ms, one.next_sequence) == (NOW, NOW + 5, 2)
             assert group(store, "made").stored_bytes == len(b"firstsecond") + 2 * 26
             assert await messages(store, one) == [b"first", b"second"]
-            assert await messages(store, stream(store)) == [b"line"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"line"]
             await store.put(one, [NOW + 6], [b"third"])
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store, "one", "made")) == [b"first", b"second", b"third"]
+            assert await messages(store, stream(store, "made", "one")) == [b"first", b"second", b"third"]
 
     run(scenario())
 
@@ -280,16 +225,16 @@ def test_torn_end_of_the_journal_is_cut_off_and_writing_goes_on(tmp_path: Path, 
             made = store.create_stream(store.create_group(*WHO, "g"), "s")
             for number in range(3):
                 await store.put(made, [NOW + number], [b"event %d" % number])
-        (journal,) = tmp_path.glob("logs/*.journal")
+        (journal,) = files(tmp_path, ".journal")
         whole = journal.read_bytes()
         damaged = {"cut": whole[:-4], "flip": whole[:-1] + b"\0", "garbage": whole + b"\x07\0\0\0garbage"}[damage]
         journal.write_bytes(damaged)
         kept = [b"event 0", b"event 1"] + [b"event 2"] * (damage == "garbage")
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store, of="g")) == kept
-            await store.put(stream(store, of="g"), [NOW + 9], [b"later"])
+            assert await messages(store, stream(store, "g")) == kept
+            await store.put(stream(store, "g"), [NOW + 9], [b"later"])
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store, of="g")) == [*kept, b"later"]
+            assert await messages(store, stream(store, "g")) == [*kept, b"later"]
 
     run(scenario())
 
@@ -317,14 +262,13 @@ def test_crash_between_a_chunk_and_the_removal_of_its_journal_leaves_nothing_dou
         async with opened(tmp_path) as store:
             made = store.create_stream(store.create_group(*WHO, "g"), "s")
             await store.put(made, [NOW], [b"once"])
-            (journal,) = tmp_path.glob("logs/*.journal")
+            (journal,) = files(tmp_path, ".journal")
             content = journal.read_bytes()
-            await store._roll()
-            await store.upkeep()
+            await seal(store)
             assert not journal.exists()
         journal.write_bytes(content)
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store, of="g")) == [b"once"]
+            assert await messages(store, stream(store, "g")) == [b"once"]
         assert not journal.exists()
 
     run(scenario())
@@ -335,12 +279,11 @@ def test_chunk_with_a_damaged_index_is_read_by_its_blocks(tmp_path: Path) -> Non
         async with opened(tmp_path) as store:
             made = store.create_stream(store.create_group(*WHO, "g"), "s")
             await store.put(made, [NOW], [b"safe"])
-            await store._roll()
-            await store.upkeep()
-        (chunk,) = tmp_path.glob("logs/*.chunk")
+            await seal(store)
+        (chunk,) = files(tmp_path, ".chunk")
         chunk.write_bytes(chunk.read_bytes()[:-20])
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store, of="g")) == [b"safe"]
+            assert await messages(store, stream(store, "g")) == [b"safe"]
 
     run(scenario())
 
@@ -351,21 +294,20 @@ def test_chunk_with_a_damaged_index_is_read_by_its_blocks(tmp_path: Path) -> Non
 def test_deleted_group_is_gone_with_its_bytes_and_its_name_begins_anew(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             writer.write(NOW, b"old" * 1000)
             await store.flush()
-            await store._roll()
-            await store.upkeep()
-            store.delete_group(group(store))
+            await seal(store)
+            store.delete_group(group(store, FUNCTION))
             await store.commit()
-            await until(lambda: not list(tmp_path.glob("logs/*.chunk")))
-            assert store.find_group(*WHO, "/aws/lambda/f") is None
+            await until(lambda: not files(tmp_path, ".chunk"))
+            assert store.find_group(*WHO, FUNCTION) is None
             # The environment is still there and prints: Lambda makes the group again.
             writer.write(NOW, b"new")
             await store.flush()
-            assert await messages(store, stream(store)) == [b"new"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"new"]
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store)) == [b"new"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"new"]
 
     run(scenario())
 
@@ -390,7 +332,7 @@ def test_group_deleted_while_its_events_are_on_their_way_stays_deleted(tmp_path:
 def test_reset_empties_memory_and_disk_and_what_waits(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as store:
-            writer = store.open_stream(*WHO, "/aws/lambda/f", "s")
+            writer = store.open_stream(*WHO, FUNCTION, "s")
             writer.write(NOW, b"flushed")
             await store.flush()
             writer.write(NOW, b"waiting")
@@ -400,9 +342,9 @@ def test_reset_empties_memory_and_disk_and_what_waits(tmp_path: Path) -> None:
             assert store.statistics()["buffered_bytes"] == 0
             writer.write(NOW, b"afterwards")
             await store.flush()
-            assert await messages(store, stream(store)) == [b"afterwards"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"afterwards"]
         async with opened(tmp_path) as store:
-            assert await messages(store, stream(store)) == [b"afterwards"]
+            assert await messages(store, stream(store, FUNCTION)) == [b"afterwards"]
 
     run(scenario())
 
@@ -436,10 +378,11 @@ def test_stopped_store_refuses_instead_of_waiting_for_ever(tmp_path: Path) -> No
     run(scenario())
 
 
+@pytest.mark.slow
 def test_reading_goes_on_while_files_are_rewritten(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path, budget=MIB) as store:
-            writers = [store.open_stream(*WHO, "/aws/lambda/f", f"s{number}") for number in range(5)]
+            writers = [store.open_stream(*WHO, FUNCTION, f"s{number}") for number in range(5)]
             chooser = random.Random(1)
             written = 0
             for _ in range(60):
@@ -449,7 +392,7 @@ def test_reading_goes_on_while_files_are_rewritten(tmp_path: Path) -> None:
                 await store.flush()
                 if chooser.random() < 0.3:
                     await store._roll()
-                found = await messages(store, *group(store).streams.values())
+                found = await messages(store, *group(store, FUNCTION).streams.values())
                 assert found == [b"%06d" % number for number in range(written)]
 
     run(scenario())

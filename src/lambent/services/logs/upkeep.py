@@ -26,7 +26,10 @@ SEGMENT_BYTES = 16 * 1024 * 1024
 #: How often retention is looked at when nothing else wakes the task.
 IDLE_SECONDS = 60.0
 #: Full journals that may wait to be sealed before flushing waits for them.
-MAX_BEHIND = 3
+MAX_BEHIND = 2
+#: Segments of the budget kept free for what lies beside the chunks at the worst: the journal being written, full ones
+#: that wait, the chunk that one is being rewritten into.
+RESERVED_SEGMENTS = 5
 #: Small chunks are merged into one when so many are there; small is this part of a full one.
 MERGE_COUNT = 16
 #: Blocks whose index entries change before the event loop may do something else: half a millisecond's worth.
@@ -50,7 +53,7 @@ class Upkeep:
         #: Tells the time before which a group's events have expired.
         self._oldest_kept_ms = oldest_kept_ms
         #: A journal is sealed at this size. Small budgets get small files, so that there is something to drop.
-        self.segment_bytes = max(64 * 1024, min(SEGMENT_BYTES, budget // 16))
+        self.segment_bytes = max(64 * 1024, min(SEGMENT_BYTES, budget // 32))
         #: Journals that are written to no longer.
         self._full: list[Journal] = []
         self._wake = asyncio.Event()
@@ -148,8 +151,7 @@ class Upkeep:
 
     async def _hold_budget(self) -> None:
         await self._remove_dead()
-        # Room for the journal being written and the one being sealed.
-        limit = self._budget - 2 * self.segment_bytes
+        limit = self._budget - RESERVED_SEGMENTS * self.segment_bytes
         while self._index.charge() > limit:
             deadest = max(self._index.sealed(), key=lambda segment: segment.size - segment.live, default=None)
             if deadest is not None and self._index.dead_bytes() >= self._budget // 8:
