@@ -33,7 +33,8 @@ ROLE = "arn:aws:iam::000000000000:role/hostile"
 #: In the server's environment, to be found nowhere in a function's.
 SERVER_SECRET = f"server-secret-{secrets.token_hex(8)}"
 LOG_BUDGET = 32 * 1024 * 1024
-LAUNCH = "import sys; from lambent.cli.main import app; sys.argv[0] = 'lambent'; app()"
+#: As uml/reach.py has it.
+FRESH_UID = 4242
 
 
 def until(condition: Callable[[], Any], what: str, seconds: float = 10.0) -> Any:
@@ -54,8 +55,9 @@ class Region:
         self.data_dir = self.folder / "data"
         self.data_dir.mkdir()
         self.log = self.folder / "server.log"
-        if place.drop_root:
-            os.chown(self.data_dir, 4242, 4242)
+        if os.geteuid() == 0:
+            # What belongs to root is served by root; the server of a full region becomes the data dir's owner.
+            os.chown(self.data_dir, FRESH_UID, FRESH_UID)
         self.process = self._start(options)
         try:
             self._attach()
@@ -67,10 +69,10 @@ class Region:
     # ---- the server --------------------------------------------------------------------------------------------
 
     def _start(self, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-c", LAUNCH, "up", "--port", "0", "--data-dir", str(self.data_dir)]
+        command = [sys.executable, "-m", "lambent.cli", "up", "--port", "0", "--data-dir", str(self.data_dir)]
         command += ["--isolation", self.place.level, "--auth", "off", "--log-budget", str(LOG_BUDGET), *options]
-        if self.place.drop_root:
-            command = [*_as_fresh_user(), "--", *command]
+        if os.geteuid() == 0 and not GUEST:
+            command = [*_reachable("rootless" if self.place.drop_root else "root"), "--", *command]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAMBENT_", "AWS_"))}
         environment["HOSTILE_SERVER_SECRET"] = SERVER_SECRET
         with self.log.open("wb") as log:
@@ -83,6 +85,7 @@ class Region:
         self.endpoint = json.loads((self.data_dir / "endpoint.json").read_text())
         self.url: str = self.endpoint["url"]
         self.port = int(self.url.rsplit(":", 1)[1].rstrip("/"))
+        self.key = json.loads((self.data_dir / "credentials.json").read_text())
         self.client = self.new_client("lambda")
         self.logs = self.new_client("logs")
 
@@ -97,8 +100,8 @@ class Region:
             service,
             endpoint_url=self.url,
             region_name="us-east-1",
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            aws_access_key_id=self.key["AccessKeyId"],
+            aws_secret_access_key=self.key["SecretAccessKey"],
             config=Config(read_timeout=120, connect_timeout=10, retries={"max_attempts": 0}, max_pool_connections=64),
         )
 
@@ -259,10 +262,10 @@ def new_marker() -> str:
     return f"hostile-marker-{secrets.token_hex(8)}"
 
 
-def _as_fresh_user() -> list[str]:
-    assert not GUEST
+def _reachable(who: str) -> list[str]:
+    """The words that run a command where a fresh uid can reach the interpreter and the checkout."""
     folders = {REPOSITORY, Path(sys.base_prefix).resolve(), Path(sys.prefix).resolve()}
     reachable = [str(folder) for folder in sorted(folders) if not folder.is_relative_to("/usr")]
     script = HERE.parent / "uml" / "rootless.py"
     unshare = ["unshare", "--mount", "--propagation", "private"]
-    return [*unshare, sys.executable, "-E", "-S", str(script), *reachable]
+    return [*unshare, sys.executable, "-E", "-S", str(script), who, *reachable]

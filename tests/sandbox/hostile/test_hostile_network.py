@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 from claims import CONFINED
-from places import PATIENCE
+from places import FULL, PATIENCE, Place
 from region import Region, new_marker
 
 pytestmark = pytest.mark.slow
@@ -89,3 +89,16 @@ def test_connections_held_open_leave_the_region_to_others(region: Region) -> Non
     fresh = region.deploy(f"fresh-{new_marker()[-8:]}", handler="hostile.ping")
     assert region.invoke(fresh, 2).payload == {"pong": 2}
     region.client.delete_function(FunctionName=holder)
+
+
+@pytest.mark.levels(FULL)
+def test_a_functions_own_credentials_reset_nothing(place: Place) -> None:
+    region = Region(place, "--auth", "strict")
+    try:
+        region.deploy("signer", handler="signed.handler")
+        for service in ("lambda", "sts"):
+            outcome = region.invoke("signer", {"port": region.port, "path": "/_lambent/reset", "service": service})
+            assert outcome.payload == 403, outcome
+        assert region.client.list_functions()["Functions"]
+    finally:
+        region.stop()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from claims import CONFINED, LIMITED
 from places import FULL, GUEST, PATIENCE
-from region import Region, new_marker, processes_with, until
+from region import FUNCTIONS, Region, new_marker, processes_with, until
 
 pytestmark = pytest.mark.slow
 
@@ -128,6 +128,28 @@ def test_nothing_runs_between_invocations(region: Region) -> None:
     until(lambda: stands_still(pid), "the busy daemon is frozen", 5)
     assert region.attempt("files.leave", name="thawed", text="").got == "thawed"
     region.replace_environments("hostile")
+
+
+INIT = """
+import processes
+processes.leave_stubborn_process_and_hang({marker!r})
+def handler(event, context):
+    return 1
+"""
+
+
+def test_nothing_runs_on_after_an_init_that_hangs(region: Region) -> None:
+    marker = new_marker()
+    files = {path.name: path.read_bytes() for path in FUNCTIONS.glob("*.py")}
+    function = region.deploy(
+        f"init-{marker[-8:]}",
+        handler="hang.handler",
+        files={**files, "hang.py": INIT.format(marker=marker)},
+        Timeout=BRIEF,
+    )
+    assert region.invoke(function, {}).function_error
+    until(lambda: not processes_with(marker), "the init's daemon is gone", 15)
+    assert region.invoke("neighbour", 1).payload == {"pong": 1}
 
 
 def test_processes_are_limited_in_number(region: Region) -> None:

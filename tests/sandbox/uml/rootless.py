@@ -1,6 +1,7 @@
-"""Runs a command of this machine as a fresh uid: `unshare --mount python -E -S rootless.py FOLDER … -- COMMAND …`.
+"""Runs a command where a fresh uid can reach it: `unshare --mount python -E -S rootless.py WHO FOLDER … -- COMMAND …`.
 
-Started by root in a mount namespace of its own. The folders are made reachable for that uid.
+Started by root in a mount namespace of its own. The folders are made reachable for every uid. WHO is `rootless`, to run
+the command as a fresh uid, or `root`, for a server that starts as root and then becomes that uid by itself.
 """
 
 import os
@@ -11,7 +12,7 @@ from reach import ROOTLESS_HOME, ROOTLESS_UID, STASH, add_rootless_user, mount, 
 
 def main(arguments):
     split = arguments.index("--")
-    folders, command = arguments[:split], arguments[split + 1 :]
+    who, folders, command = arguments[0], arguments[1:split], arguments[split + 1 :]
     mount("tmpfs", STASH, "tmpfs", options="mode=755")
     mount("tmpfs", "/run", "tmpfs", options="mode=755")
     # All are stashed before the first is put back: that may hide the parent of the next.
@@ -19,10 +20,12 @@ def main(arguments):
     for folder, copy in stashed:
         put_back(folder, copy)
     add_rootless_user()
-    os.setgroups([])
-    os.setresgid(ROOTLESS_UID, ROOTLESS_UID, ROOTLESS_UID)
-    os.setresuid(ROOTLESS_UID, ROOTLESS_UID, ROOTLESS_UID)
-    environment = {**os.environ, "HOME": ROOTLESS_HOME, "USER": "rootless", "LOGNAME": "rootless"}
+    environment = dict(os.environ)
+    if who == "rootless":
+        os.setgroups([])
+        os.setresgid(ROOTLESS_UID, ROOTLESS_UID, ROOTLESS_UID)
+        os.setresuid(ROOTLESS_UID, ROOTLESS_UID, ROOTLESS_UID)
+        environment |= {"HOME": ROOTLESS_HOME, "USER": "rootless", "LOGNAME": "rootless"}
     os.execvpe(command[0], command, environment)
 
 

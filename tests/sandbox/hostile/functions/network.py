@@ -68,7 +68,7 @@ def add_address():
 def post(port, path, host="127.0.0.1", headers=None):
     """The status that the region gives to an unsigned POST from inside."""
     connection = http.client.HTTPConnection(host, port, timeout=5)
-    connection.request("POST", path, b"{}", headers or {})
+    connection.request("POST", path, b"", headers or {})
     return connection.getresponse().status
 
 
