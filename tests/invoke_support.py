@@ -177,6 +177,9 @@ class PlainSandbox:
         self.history.append("freeze")
         self._process.send_signal(signal.SIGSTOP)
 
+    def limit_cpu(self) -> None:
+        """Nothing limits it."""
+
     def thaw(self) -> None:
         self.history.append("thaw")
         self._process.send_signal(signal.SIGCONT)

@@ -94,13 +94,11 @@ class Services:
 class Environment:
     """Implements channel.RuntimeEvents; everything runs on the event loop."""
 
-    def __init__(self, services: Services, blueprint: Blueprint, group: Any, charge_mb: int) -> None:
-        function = blueprint.function
+    def __init__(self, services: Services, function: FunctionVersion, group: Any, charge_mb: int) -> None:
         self._services = services
         self._clock = services.clock
         self._timers = services.timers
         self._owner = services.owner
-        self._blueprint = blueprint
         self.id = hex_id(32)
         self.function = function
         #: The pool's: whose environment this is, and the memory that it is charged with.
@@ -122,6 +120,7 @@ class Environment:
         self._reporter = Reporter.of(function, self.id)
         self._output = OutputReader(services.loop, services.timers, services.clock, self._stream)
         self._sandbox: Sandbox | None = None
+        self._blueprint: Blueprint | None = None
         self._credentials = services.starter.credentials(function)
         self._timeout_s = float(function.timeout_s)
         self.memory_mb = 0
@@ -144,9 +143,10 @@ class Environment:
 
     # ---- starting ----
 
-    async def launch(self) -> None:
+    async def launch(self, blueprint: Blueprint) -> None:
         """Make the sandbox and begin init. Raises SandboxError."""
-        services, blueprint = self._services, self._blueprint
+        services = self._services
+        self._blueprint = blueprint
         spec = services.starter.launch_spec(blueprint, self.id, self._credentials, self.log_stream)
         sandbox = await services.launcher.launch(spec)
         if self.state is State.DEAD:
@@ -164,6 +164,7 @@ class Environment:
         self._timers.set(self._timer, self._init_at + limit_s)
         sandbox, blueprint = self._sandbox, self._blueprint
         assert sandbox is not None
+        assert blueprint is not None
         self._generation += 1
         sandbox.exited.add_done_callback(self._exit_watcher(self._generation))
         self._output.attach(sandbox.log_fd, sandbox.output_fd)
@@ -239,16 +240,21 @@ class Environment:
         now = self._clock.monotonic()
         if self.state is State.INIT:
             self.init_ms = (now - self._init_at) * 1000
-            self._move(Event.INITIALISED)
+            self._end_init()
             self._rest(now)
             self._owner.environment_usable(self)
         elif self.state is State.REINIT:
-            self._move(Event.INITIALISED)
+            self._end_init()
             assert self._job is not None
             # The timer set for the init goes on: one timeout covers both.
             self._begin(self._job, self._init_at, spent_s=now - self._init_at)
         else:
             self.runtime_misbehaved("it said that it was ready twice")
+
+    def _end_init(self) -> None:
+        assert self._sandbox is not None
+        self._sandbox.limit_cpu()
+        self._move(Event.INITIALISED)
 
     def runtime_init_failed(self, error_type: str, payload: bytes) -> None:
         if self.state in (State.INIT, State.REINIT):

@@ -103,6 +103,8 @@ class Connection(AsyncioProtocol):
         self._message: Message | None = None
         self._head_size = 0
         self._in_body = False
+        #: Bytes of a body that the parser leaves alone, because its request offers to switch protocols.
+        self._unparsed = 0
         #: A request whose answer is still owed.
         self._owing = False
         self._keep_alive = True
@@ -131,9 +133,7 @@ class Connection(AsyncioProtocol):
             self._head_size += len(data)
             if not self._in_body and self._head_size > 2 * _MAX_HEAD:
                 raise HttpError(431, "RequestHeaderFieldsTooLarge", "The request's headers are too large.")
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._break_off(HttpError(400, "BadRequest", "This server does not switch protocols."))
+            self._feed(data)
         except httptools.HttpParserError as error:
             # The parser wraps what its callbacks raise.
             cause = error.__context__
@@ -156,6 +156,29 @@ class Connection(AsyncioProtocol):
         """Called by the event loop."""
         self._transport = None
         self._service.connection_lost(self, self._message)
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            if self._unparsed:
+                data = self._add_unparsed(data)
+                continue
+            try:
+                self._parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as upgrade:
+                # The offer is ignored, as HTTP allows. The parser is done for, and took the headers for all there is.
+                self._parser = httptools.HttpRequestParser(self)
+                data = data[upgrade.args[0] :]
+
+    def _add_unparsed(self, data: bytes) -> bytes:
+        """Returns what comes after the body."""
+        assert self._message is not None
+        body, rest = data[: self._unparsed], data[self._unparsed :]
+        self._message.add_body(body, self._max_body)
+        self._unparsed -= len(body)
+        if not self._unparsed:
+            self._complete()
+        return rest
 
     # ---- httptools ----
 
@@ -187,11 +210,20 @@ class Connection(AsyncioProtocol):
         self._message.add_body(body, self._max_body)
 
     def on_message_complete(self) -> None:
+        message = self._message
+        assert message is not None
+        self._keep_alive = self._parser.should_keep_alive()
+        length = message.header(b"content-length") if self._parser.should_upgrade() else None
+        if length is not None and int(length) > 0:
+            self._unparsed = int(length)
+        else:
+            self._complete()
+
+    def _complete(self) -> None:
         message, self._message = self._message, None
         assert message is not None
         self._in_body = False
         self._head_size = 0
-        self._keep_alive = self._parser.should_keep_alive()
         self._owing = True
         try:
             reply = self._service.handle(self, message)

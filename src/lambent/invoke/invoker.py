@@ -14,6 +14,7 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from lambent.clock import Clock
+from lambent.errors import AwsError
 from lambent.invoke.admission import Admission, FunctionLoad
 from lambent.invoke.environment import Environment, Job, Services
 from lambent.invoke.errors import (
@@ -23,7 +24,7 @@ from lambent.invoke.errors import (
     TooManyRequestsException,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
-from lambent.invoke.launch import Blueprint, Starter
+from lambent.invoke.launch import Starter
 from lambent.invoke.pool import Decision, Evict, Group, Pool, QueueFull, Run
 from lambent.invoke.timers import Timers
 from lambent.ports import (
@@ -105,7 +106,7 @@ class Invoker:
             clock=self._clock,
             timers=self._timers,
             launcher=self._launcher,
-            starter=Starter(self._credentials, endpoint_url),
+            starter=Starter(self._runtimes, self._credentials, endpoint_url),
             logs=self._logs,
             owner=self,
             attach_endpoint=self._attach_endpoint,
@@ -135,7 +136,7 @@ class Invoker:
 
     def retire(self, account: str, region: str, name: str) -> None:
         for group in self._pool.groups():
-            function = group.about.function
+            function = group.about
             if (function.name, function.account, function.region) == (name, account, region):
                 self._act(self._pool.retire(group.key))
 
@@ -180,7 +181,7 @@ class Invoker:
         """No environment is idle: queue the job, and start one if that is what it takes."""
         group = None
         try:
-            group = self._group(key, job.function, now)
+            group = self._pool.group(key, job.function.memory_mb, job.function, now)
             if self._pool.needs_start(group):
                 job.admission.take_start(job.load, now)
             decisions = self._pool.wait(group, job, now)
@@ -192,16 +193,6 @@ class Invoker:
                 raise TooManyRequestsException(ThrottleReason.ACCOUNT_CONCURRENCY, _NO_MEMORY_LEFT) from None
             raise
         self._act(decisions)
-
-    def _group(self, key: str, function: FunctionVersion, now: float) -> Group[Environment, _Executions]:
-        group = self._pool.find(key)
-        if group is not None:
-            return group
-        try:
-            blueprint = Blueprint.of(function, self._runtimes)
-        except LookupError as error:
-            raise InvalidRuntimeException(str(error)) from error
-        return self._pool.group(key, function.memory_mb, blueprint, now)
 
     def _act(self, decisions: list[Decision[Environment, _Executions]]) -> None:
         """Carry out what the pool decided."""
@@ -219,15 +210,24 @@ class Invoker:
         self.spawn(self._launch(environment), f"launch {environment.id[:8]}")
 
     async def _launch(self, environment: Environment) -> None:
+        group = environment.group
         try:
-            await environment.launch()
+            if group.blueprint is None:
+                group.blueprint = await self._services.starter.blueprint(environment.function)
+            await environment.launch(group.blueprint)
+        except LookupError as error:
+            self._never_started(environment, InvalidRuntimeException(str(error)))
         except Exception as error:  # whatever keeps it from starting is the platform's failure; the client gets a 500
             log.error("%r did not start", environment, exc_info=error)
-            environment.destroy("it did not start")
-            job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
-            if job is not None:
-                self._reject(job, ServiceException.of(job.invocation.request_id))
-            self._act(decisions)
+            self._never_started(environment, error)
+
+    def _never_started(self, environment: Environment, error: Exception) -> None:
+        environment.destroy("it did not start")
+        job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
+        if job is not None:
+            known = isinstance(error, AwsError)
+            self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
+        self._act(decisions)
 
     def _reject(self, job: _Executions, error: Exception) -> None:
         job.admission.release(job.load)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ CREDENTIALS_S = 12 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Blueprint:
-    """What all environments of one function version share, worked out once: it looks at files."""
+    """What all environments of one function version share, worked out once."""
 
     function: FunctionVersion
     runtime: RuntimeSpec
@@ -35,9 +36,17 @@ class Blueprint:
 class Starter:
     """Makes launch specs and INIT bodies."""
 
-    def __init__(self, credentials: CredentialIssuer, endpoint_url: str) -> None:
+    def __init__(self, runtimes: Runtimes, credentials: CredentialIssuer, endpoint_url: str) -> None:
+        self._runtimes = runtimes
         self._credentials = credentials
         self._endpoint_url = endpoint_url
+
+    async def blueprint(self, function: FunctionVersion) -> Blueprint:
+        """In a thread: it looks at files, and a runtime's first use may wait for its SDK to be put in place.
+
+        Raises LookupError for a runtime that is not installed.
+        """
+        return await asyncio.get_running_loop().run_in_executor(None, Blueprint.of, function, self._runtimes)
 
     def credentials(self, function: FunctionVersion) -> Credentials:
         """Of the function's role, the session named after the function as on AWS."""

@@ -58,8 +58,9 @@ class Group(Generic[E, J]):
 
     key: str
     memory_mb: int
-    #: What its owner needs to start one of it; the pool does not look.
+    #: What its owner knows of it, and works out at the first start; the pool does not look.
     about: Any
+    blueprint: Any = None
     #: Most recently used last.
     idle: list[E] = field(default_factory=list)
     busy: set[E] = field(default_factory=set)
