@@ -28,7 +28,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o644) -> None:
             file.flush()
             os.fsync(file.fileno())
         aside.rename(path)
-    except BaseException:
+    except BaseException:  # also when cancelled or interrupted: nothing half-made stays
         aside.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
