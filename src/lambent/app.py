@@ -9,12 +9,13 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import uvloop
 
 from lambent import wire
 from lambent.clock import SystemClock
-from lambent.config import AuthMode, Config
+from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.dispatch import Dispatch
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
@@ -22,12 +23,15 @@ from lambent.edge.local import LocalRoutes
 from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
 from lambent.endpoint import Endpoint, url_of
-from lambent.errors import InternalFailure
 from lambent.identity.authorization import AllowEverything
 from lambent.identity.keys import KnownKeys, load_root_key
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
-from lambent.ports import FunctionVersion, Invocation, InvokeResult, Resettable
+from lambent.invoke.invoker import Invoker
+from lambent.ports import Resettable
+from lambent.runtimes.catalog import Catalog
+from lambent.sandbox.client import SupervisorClient
+from lambent.sandbox.spec import IsolationReport, Level, SandboxError
 from lambent.services.lambda_.code import links
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
@@ -38,34 +42,38 @@ from lambent.storage.secrets import SecretBox
 from lambent.transport.server import HttpServer
 
 
-class NoSandboxes:
-    """Stands for the data plane until the sandboxes are here."""
-
-    async def invoke(self, function: FunctionVersion, invocation: Invocation) -> InvokeResult:
-        raise InternalFailure("No sandboxes.")
-
-    def retire(self, account: str, region: str, name: str) -> None:
-        """Nothing runs."""
+class RegionFailed(Exception):
+    """A sentence: why the region cannot start, or had to stop."""
 
 
 class App:
     """One region in one process. `run` returns when it is told to stop."""
 
-    def __init__(self, config: Config, announce: Callable[[App], None]) -> None:
-        """`announce` is called once, when requests are answered."""
+    def __init__(
+        self, config: Config, supervisor: SupervisorClient, catalog: Catalog, announce: Callable[[App], None]
+    ) -> None:
+        """`supervisor` is forked already; `announce` is called once, when requests are answered."""
         self.config = config
+        # Known once it runs
         self.url = ""
+        self.isolation: IsolationReport
+        self._supervisor = supervisor
+        self._catalog = catalog
         self._announce = announce
         self._clock = SystemClock()
         self._transport = HttpServer()
         self._stopping = asyncio.Event()
+        #: Why it had to stop by itself, "" otherwise.
+        self._failure = ""
 
     def run(self) -> None:
-        """Raises OSError and the errors of the parts, each a sentence for the operator."""
+        """Raises RegionFailed, with a sentence for the operator, and OSError."""
         listener = bind(self.config)
         self.url = url_of(self.config.host, listener.getsockname()[1])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(self._serve(listener))
+        if self._failure:
+            raise RegionFailed(self._failure)
 
     async def _serve(self, listener: socket.socket) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -83,6 +91,9 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_or_hurry)
 
+        self._catalog.prepare()
+        self.isolation = await self._start_supervisor(listener.getsockname()[1], stack)
+
         secrets = SecretBox(config.data_dir / "secret.key")
         sessions = SessionTokens(secrets.derive("session tokens"), self._clock)
         keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions)
@@ -95,11 +106,26 @@ class App:
         await logs.start()
         stack.push_async_callback(logs.stop)
 
+        invoker = Invoker(
+            launcher=self._supervisor,
+            runtimes=self._catalog,
+            logs=logs,
+            credentials=sessions,
+            clock=self._clock,
+            account_concurrency=config.account_concurrency,
+            memory_budget_mb=config.memory_budget,
+            idle_timeout=config.idle_timeout,
+            attach_endpoint=self._transport.add_socket,
+            detach_endpoint=self._transport.remove_socket,
+        )
+        await invoker.start(self._url_inside())
+        stack.push_async_callback(invoker.stop)
+
         functions = LambdaService(
             data_dir=config.data_dir,
             database=database,
             secrets=secrets,
-            invoker=NoSandboxes(),
+            invoker=invoker,
             clock=self._clock,
             account_concurrency=config.account_concurrency,
         )
@@ -110,8 +136,8 @@ class App:
             services={"lambda": functions.operations, "logs": [LogsOperations(logs)], "sts": [StsOperations()]},
             keys=keys,
             code_links=functions.links,
-            # What runs, before what it writes to.
-            resettables=[functions, logs],
+            # First what starts things, then what runs, then what it writes to.
+            resettables=[functions, invoker, logs],
             stack=stack,
         )
         await self._transport.start(listener, pipeline.answer)
@@ -135,7 +161,7 @@ class App:
         verifier = SignatureVerifier(keys, self._clock)
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
-        health = Health(tuple(services), config.region, None)
+        health = Health(tuple(services), config.region, self.isolation)
         reset = Reset(resettables, keys.root.caller.access_key_id, verifier if strict else None)
         return Pipeline(
             router=wire.Router(wire.ApiModels(tuple(services))),
@@ -155,6 +181,34 @@ class App:
             ),
             workers=workers,
         )
+
+    async def _start_supervisor(self, port: int, stack: contextlib.AsyncExitStack) -> IsolationReport:
+        stack.push_async_callback(self._supervisor.stop)
+        try:
+            report = await self._supervisor.start(port, self._fail)
+        except SandboxError as error:
+            raise RegionFailed(str(error)) from error
+        if (
+            report.level is Level.PROCESS
+            and not self.config.is_loopback
+            and self.config.isolation is not Isolation.PROCESS
+        ):
+            raise RegionFailed(
+                f"Only the isolation level `process` can be had here ({report.summary}), which is too little for "
+                f"{self.config.host}: say --isolation process if that is what you want, or see `lambent doctor`."
+            )
+        return report
+
+    def _url_inside(self) -> str:
+        """The region as functions reach it: on their own loopback, or where their network is the host's, as anybody."""
+        if self.isolation.level is Level.PROCESS or self.config.network is Network.HOST:
+            return self.url
+        return url_of("127.0.0.1", urlsplit(self.url).port or 0)
+
+    def _fail(self, reason: str) -> None:
+        """Called when a part that nothing works without is lost: whoever started the region should start it anew."""
+        self._failure = reason
+        self._stopping.set()
 
     def _stop_or_hurry(self) -> None:
         """The first signal stops after what is being answered, the second one at once."""

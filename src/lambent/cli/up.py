@@ -14,6 +14,9 @@ import lambent
 from lambent.cli.common import DataDir, Failure
 from lambent.config import AuthMode, Config, CpuPolicy, Isolation, Network
 from lambent.process import DataDirInUse, drop_privileges, lock_data_dir, raise_descriptor_limit
+from lambent.runtimes.catalog import Catalog
+from lambent.sandbox.client import SupervisorClient
+from lambent.sandbox.spec import SupervisorOptions
 
 if TYPE_CHECKING:
     from lambent.app import App
@@ -58,14 +61,33 @@ def run(config: Config) -> None:
     except DataDirInUse as error:
         raise Failure(str(error)) from None
     raise_descriptor_limit()
+    catalog = Catalog(config.data_dir)
+    supervisor = SupervisorClient.fork(
+        SupervisorOptions(
+            isolation=config.isolation.value,
+            data_dir=str(config.data_dir),
+            network=config.network.value,
+            cpu=config.cpu.value,
+            pool_size=config.pool_size,
+            rootfs=str(config.rootfs or ""),
+            runtimes=tuple(catalog.available()),
+        )
+    )
     warning = drop_privileges(config)
-    importlib.import_module("lambent.app").App(config, lambda region: announce(region, warning)).run()
+    module = importlib.import_module("lambent.app")
+    try:
+        module.App(config, supervisor, catalog, lambda region: announce(region, warning)).run()
+    except module.RegionFailed as error:
+        raise Failure(str(error)) from None
 
 
 def announce(region: App, warning: str | None) -> None:
     """The banner, and the line that scripts wait for."""
     config: Any = region.config
-    lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}"]
+    report = region.isolation
+    lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}", f"Isolation: {report.summary}"]
+    for level, reason, _ in report.missing:
+        lines.append(f"  not {level}: {reason} (see `lambent doctor`)")
     if warning:
         lines.append(f"Warning: {warning}")
     print("\n".join([*lines, *credentials_lines(config), "Ready."]), flush=True)
