@@ -82,7 +82,8 @@ class Pipeline:
             loop = asyncio.get_running_loop()
             (caller, region), params = await loop.run_in_executor(self._workers, self._read, request, operation)
         self._authorizer.check(caller, operation, params)
-        context = Context(caller.account, region, caller, request.id, _base_url(request), request.sandbox_id)
+        trace = (request.header(b"x-amzn-trace-id") or b"").decode("latin-1")
+        context = Context(caller.account, region, caller, request.id, _base_url(request), request.sandbox_id, trace)
         result = await self._dispatch(operation, context, params)
         return wire.serialize(operation, result, request)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 from lambda_helpers import Refusal
 
+from lambent.clock import TestClock
 from lambent.context import Caller, Context
 from lambent.errors import AwsError, NotImplementedOperation
 from lambent.invoke.errors import InvalidRuntimeException
@@ -25,7 +28,6 @@ CONTEXT = Context(
     caller=Caller("000000000000", "arn:aws:iam::000000000000:root", "000000000000", "AKIA"),
     request_id="11111111-1111-4111-8111-111111111111",
     base_url="http://localhost",
-    trace_id="Root=1-2-3",
 )
 HELLO = FunctionVersion(
     account="000000000000",
@@ -66,7 +68,7 @@ class Echo:
 
 
 def invoke(invoker: Echo | None = None, directory: OneFunction | None = None, **params: Any) -> dict[str, Any]:
-    operations = InvokeOperations(directory or OneFunction(), invoker or Echo(), "x86_64")
+    operations = InvokeOperations(directory or OneFunction(), invoker or Echo(), TestClock(1_750_000_000), "x86_64")
     return asyncio.run(operations.Invoke(CONTEXT, {"FunctionName": "hello", **params}))
 
 
@@ -198,10 +200,30 @@ def test_a_bad_client_context_is_refused(value: str) -> None:
     assert refusal(ClientContext=value)[0] == "InvalidRequestContentException"
 
 
-def test_request_id_and_trace_header_go_along() -> None:
+def test_the_request_id_goes_along() -> None:
     echo = Echo()
     invoke(echo)
-    assert (echo.asked[0].request_id, echo.asked[0].trace_id) == (CONTEXT.request_id, "Root=1-2-3")
+    assert echo.asked[0].request_id == CONTEXT.request_id
+
+
+@pytest.mark.parametrize(
+    ("received", "mode", "expected"),
+    [
+        ("", "PassThrough", r"Root=1-684ee180-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=0"),
+        ("", "Active", r"Root=1-684ee180-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=1"),
+        ("Root=1-2-3", "Active", r"Root=1-2-3;Sampled=1"),
+        ("Root=1-2-3;Parent=4", "PassThrough", r"Root=1-2-3;Parent=4;Sampled=0"),
+        ("Root=1-2-3;Sampled=0", "Active", r"Root=1-2-3;Sampled=0"),
+        ("Root=" + "1" * 600, "Active", r"Root=1-684ee180-[0-9a-f]{24};Parent=[0-9a-f]{16};Sampled=1"),
+    ],
+)
+def test_tracing_decides_what_the_caller_left_open(received: str, mode: str, expected: str) -> None:
+    echo = Echo()
+    traced = OneFunction(dataclasses.replace(HELLO, tracing_mode=mode))
+    operations = InvokeOperations(traced, echo, TestClock(1_750_000_000), "x86_64")
+    context = dataclasses.replace(CONTEXT, trace_id=received)
+    asyncio.run(operations.Invoke(context, {"FunctionName": "hello"}))
+    assert re.fullmatch(expected, echo.asked[0].trace_id)
 
 
 def test_a_function_for_another_machine_is_refused_when_invoked() -> None:

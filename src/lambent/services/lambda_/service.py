@@ -54,11 +54,14 @@ class LambdaService:
         self._code = CodeStore(data_dir)
         self.directory = Directory(self._code)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
+        machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
         self._functions = functions = Functions(database, self._store, self.directory, invoker)
         self.operations: Sequence[object] = (
             FunctionOperations(database, self._store, functions, self._code, self.links, clock),
             CodeOperations(functions, self._code, clock),
-            InvokeOperations(self.directory, invoker, _ARCHITECTURES.get(platform.machine(), platform.machine())),
+            InvokeOperations(
+                self.directory, invoker, clock, _ARCHITECTURES.get(platform.machine(), platform.machine())
+            ),
             TagOperations(functions),
             ConcurrencyOperations(database, self._store, functions, account_concurrency),
             PermissionOperations(functions),

@@ -5,20 +5,22 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from lambent.clock import Clock
 from lambent.context import Context
 from lambent.errors import NotImplementedOperation
 from lambent.invoke.errors import InvalidRuntimeException
 from lambent.ports import FunctionDirectory, Invocation, Invoker
-from lambent.services.lambda_ import payload
+from lambent.services.lambda_ import payload, tracing
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 
 
 class InvokeOperations:
-    def __init__(self, directory: FunctionDirectory, invoker: Invoker, machine: str) -> None:
+    def __init__(self, directory: FunctionDirectory, invoker: Invoker, clock: Clock, machine: str) -> None:
         """`machine` is the architecture that functions can run on here, as AWS names it."""
         self._directory = directory
         self._invoker = invoker
+        self._clock = clock
         self._machine = machine
 
     async def Invoke(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +49,7 @@ class InvokeOperations:
                 payload=event,
                 invoked_arn=name.arn,
                 client_context=payload.client_context(params.get("ClientContext")),
-                trace_id=context.trace_id,
+                trace_id=tracing.header(context.trace_id, function.tracing_mode, self._clock.now()),
                 log_tail=log_tail,
             ),
         )
