@@ -224,15 +224,12 @@ class ServiceModel:
         return Shape(self, self._data.shapes[ref.shape], ref)
 
     def renamed(self, names: Mapping[str, Mapping[str, str]]) -> ServiceModel:
-        """The same service with other serialised names of shapes (`name`) and of their parts (`member`, `key`, `value`)."""
+        """The same with other serialised names of shapes (`name`) and of their parts (`member`, `key`, `value`)."""
         if not names:
             return self
-        shapes = {
-            name: _rename(self._data.shapes[name], row) for name, row in names.items() if name in self._data.shapes
-        }
-        return ServiceModel(
-            self.name, ServiceData(self._data.metadata, self._data.operations, self._data.shapes | shapes)
-        )
+        data = self._data
+        renamed = {name: _rename(data.shapes[name], row) for name, row in names.items() if name in data.shapes}
+        return ServiceModel(self.name, ServiceData(data.metadata, data.operations, data.shapes | renamed))
 
     @cached_property
     def errors(self) -> dict[str, Shape]:

@@ -23,7 +23,7 @@ def compile_pattern(pattern: str) -> Callable[[str], object]:
     A pattern that Python can't read even so lets everything pass: better no check than a request refused wrongly.
     """
     try:
-        return re.compile(_translate(pattern), re.ASCII).fullmatch
+        return re.compile(translate(pattern), re.ASCII).fullmatch
     except re.error:
         return _anything
 
@@ -32,7 +32,7 @@ def _anything(_text: str) -> bool:
     return True
 
 
-def _translate(pattern: str) -> str:
+def translate(pattern: str) -> str:
     out: list[str] = []
     in_class = False
     for match in _TOKEN.finditer(_join_surrogates(pattern)):

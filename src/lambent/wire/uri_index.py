@@ -93,8 +93,11 @@ class UriIndex:
 
 
 def _segments(path: bytes) -> list[bytes]:
-    """A slash at the end makes no difference, except below a greedy label, which gets the path as it is."""
-    return path.strip(b"/").split(b"/") if path.strip(b"/") else []
+    """One slash at the end makes no difference, except below a greedy label, which gets the path as it is."""
+    segments = path[1:].split(b"/")
+    if not segments[-1]:
+        segments.pop()
+    return segments
 
 
 def _route(operation: OperationModel, labels: list[str], query: str) -> Route:
@@ -134,7 +137,7 @@ def _walk(
 
 def _rest(path: bytes, at: int) -> bytes:
     """The path from its segment `at` on, inner and last slashes kept."""
-    return path.lstrip(b"/").split(b"/", at)[at]
+    return path[1:].split(b"/", at)[at]
 
 
 def _choose(routes: list[Route], request: Request) -> Route | None:

@@ -40,6 +40,11 @@ class Fault:
         """Whether the caller is to blame."""
         return self.status < 500
 
+    def unmodelled_message(self) -> dict[str, str]:
+        """The message as a member of its own, where the error's shape has none for it."""
+        known = self.shape.members if self.shape else {}
+        return {} if any(name.lower() == "message" for name in known) else {"message": self.message}
+
     @classmethod
     def of(cls, error: AwsError, shape: Shape | None, query_codes: Mapping[str, str]) -> Fault:
         traits = shape.data.error if shape else None

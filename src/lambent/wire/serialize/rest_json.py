@@ -74,7 +74,7 @@ class RestJsonSerializer:
         # AWS Lambda's errors say whose fault they are.
         members = {"Type": "User" if fault.sender else "Service"} | fault.members
         ordered = {name: members[name] for name in shape.members if name in members}
-        body = self._json.structure(shape, body_members(shape))(ordered)
+        body = self._json.structure(shape, body_members(shape))(ordered) | fault.unmodelled_message()
         return Response(fault.status, headers, encode_json(body))
 
 

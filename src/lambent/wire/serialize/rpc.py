@@ -69,8 +69,9 @@ class RpcSerializer:
             query_error = f"{fault.code};{'Sender' if fault.sender else 'Receiver'}"
             headers.append((b"x-amzn-query-error", query_error.encode()))
         shape, body = fault.shape, fault.members
-        if shape and shape.members:
-            body = self._values.structure(shape)(body)
+        if shape:
+            # The message goes out even where the shape has no member for it.
+            body = self._values.structure(shape)(body) | fault.unmodelled_message()
         namespaces = self._dialect.framework_namespaces
         namespace = self._dialect.error_namespace if shape else namespaces.get(fault.name, "")
         return Response(fault.status, headers, self._encode({"__type": namespace + fault.name} | body))
