@@ -59,9 +59,7 @@ class LambdaService:
         self.operations: Sequence[object] = (
             FunctionOperations(database, self._store, functions, self._code, self.links, clock),
             CodeOperations(functions, self._code, clock),
-            InvokeOperations(
-                self.directory, invoker, clock, _ARCHITECTURES.get(platform.machine(), platform.machine())
-            ),
+            InvokeOperations(self.directory, invoker, clock, machine),
             TagOperations(functions),
             ConcurrencyOperations(database, self._store, functions, account_concurrency),
             PermissionOperations(functions),
