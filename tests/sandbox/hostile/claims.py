@@ -39,7 +39,7 @@ def _reads() -> list[Claim]:
         "the data dir": ("{data_dir}", EVERYWHERE, True),
         "the region's credentials": ("{data_dir}/credentials.json", EVERYWHERE, True),
         "the server's working folder": ("{repository}/README.md", EVERYWHERE, True),
-        "the host's host name file": ("/etc/hostname", CONFINED, True),
+        "the host's file systems table": ("/etc/fstab", CONFINED, True),
         "the host's log folder": ("/var/log", EVERYWHERE, True),
         "the host's package database": ("/var/lib/dpkg", EVERYWHERE, True),
         "host files through init's root": ("/proc/1/root/root", EVERYWHERE, True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 
 import pytest
 from claims import CONFINED
@@ -71,7 +72,7 @@ while True:
 #: Runtime of the function, its files and handler, and the program that it needs.
 KINDS = {
     "python": (None, {"report.py": PYTHON}, "report.handler", "python3"),
-    "node": ("nodejs20.x", {"index.js": NODE}, "index.handler", "node"),
+    "node": ("nodejs", {"index.js": NODE}, "index.handler", "node"),
     "provided": ("provided.al2023", {"bootstrap": BOOTSTRAP}, "bootstrap", "/usr/bin/python3"),
 }
 
@@ -85,6 +86,9 @@ def report(request: pytest.FixtureRequest, region: Region) -> dict[str, object]:
     try:
         region.client.get_function_configuration(FunctionName=name)
     except region.client.exceptions.ResourceNotFoundException:
+        if runtime == "nodejs":
+            version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+            runtime = f"nodejs{version.strip('v').partition('.')[0]}.x"
         changes = {"Runtime": runtime} if runtime else {}
         region.deploy(name, handler=handler, files=files, **changes)
     outcome = region.invoke(name, {})
