@@ -15,7 +15,6 @@ const READY = 'R'.charCodeAt(0);
 const INIT_ERROR = 'X'.charCodeAt(0);
 const ERROR = 'E'.charCodeAt(0);
 
-// What a process that still waits for its function imports ahead: loading these later would cost the cold start.
 const channel = new Channel(takeDescriptor('LAMBENT_CHANNEL_FD'), onFrame);
 const logFd = takeDescriptor('_LAMBDA_TELEMETRY_LOG_FD');
 let logError;
@@ -41,8 +40,8 @@ async function init(message) {
       fail('Unhandled Promise Rejection', new UnhandledPromiseRejection(reason, promise), 128),
     );
   }
-  process.on('beforeExit', () => runner?.onIdle());
-  // A module that awaits what never comes ends the process here too, as it ends any Node program.
+  // 13 is Node's own status for a module that awaits what never comes.
+  process.on('beforeExit', () => (runner === null ? process.exit(13) : runner.onIdle()));
   channel.release();
   try {
     runner = new Runner(channel, logError, await loadHandler(message.task_root, handlerName));

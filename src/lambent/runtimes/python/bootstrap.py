@@ -242,7 +242,7 @@ def _exec_wrapper(wrapper: str) -> NoReturn:
     try:
         os.execv(wrapper, [wrapper, sys.executable, *options, os.path.abspath(__file__)])
     except OSError as error:
-        print(f"{wrapper}: {error.strerror}", file=sys.stderr)
+        print(f"{wrapper}: {error.strerror}", file=sys.stderr, flush=True)
         os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
