@@ -59,15 +59,18 @@ def copy_packages(names: Iterable[str], folder: Path) -> None:
             temporary.rename(target)
 
 
-def is_compiled(version: str, folder: Path) -> bool:
-    return (folder / "boto3" / "__pycache__" / f"__init__.cpython-{version.replace('.', '')}.pyc").exists()
+def needs_compiling(version: str, folder: Path) -> bool:
+    """Whether an SDK is there without byte code of that version."""
+    package = folder / "boto3"
+    compiled = package / "__pycache__" / f"__init__.cpython-{version.replace('.', '')}.pyc"
+    return package.exists() and not compiled.exists()
 
 
 def compile_python(program: Path, prefix: Path, folder: Path) -> None:
     """Byte code for one interpreter: functions see the folder read-only and would compile it at every start."""
-    libraries = f"LD_LIBRARY_PATH={prefix / 'lib'}"
-    command = ("nice", "-n", "19", "env", libraries, program, "-I", "-m", "compileall", "-q", folder)
-    subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    script = "import compileall, os, sys; os.nice(19); compileall.compile_dir(sys.argv[1], quiet=2)"
+    libraries = {"LD_LIBRARY_PATH": str(prefix / "lib")}
+    subprocess.run((program, "-I", "-c", script, folder), env=libraries, stdin=subprocess.DEVNULL, check=False)
 
 
 def _copy_files(sources: Iterable[Path], folder: Path) -> None:

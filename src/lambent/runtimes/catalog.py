@@ -150,7 +150,7 @@ class Catalog:
             self._preparing.join(_PREPARE_S)
         interpreter = self._pythons[version]
         folder = self.python_runtime(version)
-        if version not in self._compiled and not assembly.is_compiled(version, folder):
+        if version not in self._compiled and assembly.needs_compiling(version, folder):
             # At the lowest priority and awaited by nobody: until then imports of the SDK are only slower.
             args = (interpreter.program, interpreter.prefix, folder)
             threading.Thread(target=assembly.compile_python, args=args, name="compile the SDK", daemon=True).start()
