@@ -187,12 +187,14 @@ def test_bad_client_context_is_an_error_of_the_invocation(python: Workbench) -> 
 # ---- forked from a template ------------------------------------------------------------------------------------------
 
 TEMPLATE = """
-import gc, importlib.util, os, sys
+import gc, importlib.util, os, signal, sys
 spec = importlib.util.spec_from_file_location("lambent_bootstrap", sys.argv[1])
 bootstrap = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(bootstrap)
 bootstrap.preload()
 gc.freeze()
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
 for channel, log in zip(sys.argv[2::2], sys.argv[3::2]):
     if os.fork() == 0:
         bootstrap.main(int(channel), int(log))
@@ -245,6 +247,14 @@ def test_forks_of_one_template_differ_in_randomness_and_share_no_environment(pyt
     assert (one[2], two[2], one[3]) == ("one", "two", None)
     assert one[0] != two[0]
     assert one[1] != two[1]
+
+
+def test_a_fork_has_the_signal_handlers_of_a_fresh_interpreter(python: Workbench, tmp_path: Path) -> None:
+    python.write(
+        "import signal\ndef handler(event, context):\n    fresh = signal.default_int_handler\n"
+        "    return [signal.getsignal(signal.SIGPIPE) == signal.SIG_IGN, signal.getsignal(signal.SIGINT) == fresh]\n"
+    )
+    assert forked(python, tmp_path, ["app.handler"], [{}]) == [b"S[true, true]"]
 
 
 def test_a_fork_obeys_the_log_format_of_its_function(python: Workbench, tmp_path: Path) -> None:

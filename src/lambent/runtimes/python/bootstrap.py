@@ -9,6 +9,7 @@ import gc
 import importlib
 import json
 import os
+import signal
 import site
 import sys
 import threading
@@ -125,6 +126,7 @@ def main(channel_fd: int, log_fd: int) -> NoReturn:
     from lambent_streams import StandardStreams, Telemetry  # type: ignore[import-not-found]
 
     gc.enable()
+    _set_signals()
     os.set_inheritable(log_fd, False)
     channel = Channel(channel_fd)
     telemetry = Telemetry(log_fd)
@@ -139,6 +141,13 @@ def main(channel_fd: int, log_fd: int) -> NoReturn:
         traceback.print_exc()
         code = 1
     _exit(code, streams)
+
+
+def _set_signals() -> None:
+    """As an interpreter does when it starts; the child of a template comes with others."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _serve(channel: Channel, telemetry: Any, streams: Any) -> NoReturn:
