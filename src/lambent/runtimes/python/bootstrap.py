@@ -49,14 +49,19 @@ _READ_SIZE = 65536
 
 def preload() -> None:
     """Called once in a template, before any function is known."""
-    _find_own_modules()
+    _prepare()
     for name in (*PRELOAD, "lambent_streams", "lambent_ric"):
         importlib.import_module(name)
 
 
-def _find_own_modules() -> None:
+def _prepare() -> None:
+    """What needs no function to be known, by fork or by exec."""
     if _RUNTIME_DIR not in sys.path:
         sys.path.insert(0, _RUNTIME_DIR)
+    # Without `site`, which would bring the host's own packages, these builtins are missing.
+    site.setquit()
+    site.setcopyright()
+    site.sethelper()
 
 
 class Channel:
@@ -122,7 +127,6 @@ class ChannelReplies:
 
 def main(channel_fd: int, log_fd: int) -> NoReturn:
     """Serve one function until the server or the function ends this process."""
-    _find_own_modules()
     from lambent_streams import StandardStreams, Telemetry  # type: ignore[import-not-found]
 
     gc.enable()
@@ -191,10 +195,6 @@ def _enter_function(init: Dict[str, Any]) -> str:
     main_module = types.ModuleType("__main__")
     main_module.__file__ = sys.argv[0]
     sys.modules["__main__"] = main_module
-    # Without `site`, which would bring the host's own packages, these builtins are missing.
-    site.setquit()
-    site.setcopyright()
-    site.sethelper()
     return handler
 
 
@@ -262,4 +262,5 @@ def _descriptors() -> Tuple[int, int]:
 if __name__ == "__main__":
     if os.environ.get("AWS_LAMBDA_EXEC_WRAPPER") and "LAMBENT_WRAPPED" not in os.environ:
         _exec_wrapper(os.environ["AWS_LAMBDA_EXEC_WRAPPER"])
+    _prepare()
     main(*_descriptors())

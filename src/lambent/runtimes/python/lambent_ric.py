@@ -22,8 +22,8 @@ from awslambdaric.lambda_runtime_marshaller import LambdaMarshaller, to_json
 MAX_RESPONSE_BYTES = 6291556
 _TOO_LARGE = "Response payload size exceeded maximum allowed payload size (6291556 bytes)."
 
-#: Imported for awslambdaric; a function that bundles its own version of one must find that instead.
-_PRIVATE_PACKAGES = ("simplejson", "snapshot_restore_py")
+#: Imported for awslambdaric; a function that bundles its own version of it must find that instead.
+_PRIVATE_MODULES = tuple(name for name in sys.modules if name.partition(".")[0] == "simplejson")
 
 
 class Sink(Protocol):
@@ -100,8 +100,8 @@ class HandlerRunner:
             importlib.reload(ric)
         BaseLambdaRuntimeClient.marshaller = _Marshaller()
         ric._setup_logging(ric._AWS_LAMBDA_LOG_FORMAT, ric._AWS_LAMBDA_LOG_LEVEL, sink)
-        for name in [name for name in sys.modules if name.partition(".")[0] in _PRIVATE_PACKAGES]:
-            del sys.modules[name]
+        for name in _PRIVATE_MODULES:
+            sys.modules.pop(name, None)
 
     def load(self, handler: str) -> None:
         """Import the function; raises InitFailed after telling the server and the log."""
