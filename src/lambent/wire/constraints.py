@@ -12,6 +12,7 @@ from typing import Any
 
 from lambent.errors import AwsError, UncodedError, ValidationException
 from lambent.wire.api_model import Shape
+from lambent.wire.dialects import Dialect
 from lambent.wire.patterns import compile_pattern
 
 Check = Callable[[Any], bool]
@@ -131,8 +132,12 @@ _NUMBERS = frozenset({"integer", "long", "float", "double"})
 # ---- words ---------------------------------------------------------------------------------------------------------
 
 
-def validation_error(shape: Shape, value: Mapping[str, Any], code: str) -> AwsError:
+def validation_error(shape: Shape, value: Mapping[str, Any], dialect: Dialect) -> AwsError:
     """The error that AWS gives for `value`, which failed the check of `shape`."""
+    absent = next((name for name in shape.required if value.get(name) is None), None)
+    if dialect.missing and absent:
+        return UncodedError(dialect.missing[0], dialect.missing[1].format(absent))
+    code = dialect.validation_code
     failures = _describe_structure(shape, value, "")
     count = len(failures)
     text = f"{count} validation error{'' if count == 1 else 's'} detected: {'; '.join(failures)}"

@@ -12,6 +12,8 @@ from lambent.wire.query_names import SQS_QUERY_NAMES
 class Dialect:
     #: Code of an error that the model's constraints find.
     validation_code: str = "ValidationException"
+    #: Code and text for a required member that is not there, where the service has its own; `{}` is the member.
+    missing: tuple[str, str] | None = None
     #: Whether lengths, patterns, enumerations and required members are checked here; S3 answers with errors of its own.
     checks_constraints: bool = True
     #: Stands before the name of a modelled error in `__type`.
@@ -22,6 +24,10 @@ class Dialect:
     query_codes: Mapping[str, str] = field(default_factory=dict)
     #: Names that shapes and their parts have in the query protocol, lost likewise.
     query_names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: Member that holds the message of an error which the service does not model, by the error's name.
+    message_members: Mapping[str, str] = field(default_factory=dict)
+    #: Code, text and status where method and path fit no operation.
+    no_route: tuple[str, str, int] | None = None
     #: Content-Type of a body that is a blob, by operation.
     blob_types: Mapping[str, str] = field(default_factory=dict)
     #: Header that carries the request id.
@@ -99,7 +105,7 @@ _S3_ROOTS = {
 }
 
 DIALECTS: Mapping[str, Dialect] = {
-    "lambda": Dialect(blob_types={"Invoke": "application/json"}),
+    "lambda": Dialect(message_members={"AccessDeniedException": "Message"}, blob_types={"Invoke": "application/json"}),
     "logs": Dialect(validation_code="InvalidParameterException"),
     "sts": Dialect(validation_code="ValidationError"),
     "iam": Dialect(validation_code="ValidationError"),
@@ -107,13 +113,18 @@ DIALECTS: Mapping[str, Dialect] = {
     "sqs": Dialect(
         error_namespace="com.amazonaws.sqs#",
         extra_protocols=("query",),
+        missing=("MissingParameter", "The request must contain the parameter {}."),
         path_member="QueueUrl",
         query_codes=_SQS_QUERY_CODES,
         query_names=SQS_QUERY_NAMES,
         xml_namespace="http://queue.amazonaws.com/doc/2012-11-05/",
     ),
     "dynamodb": Dialect(error_namespace="com.amazonaws.dynamodb.v20120810#", framework_namespaces=_CORAL),
-    "cloudwatch": Dialect(validation_code="ValidationError", error_namespace="com.amazonaws.cloudwatch.v2010_08_01#"),
+    "cloudwatch": Dialect(
+        missing=("MissingParameter", "The parameter {} is required."),
+        validation_code="ValidationError",
+        error_namespace="com.amazonaws.cloudwatch.v2010_08_01#",
+    ),
     "s3": Dialect(
         checks_constraints=False,
         request_id_header=b"x-amz-request-id",
@@ -121,6 +132,7 @@ DIALECTS: Mapping[str, Dialect] = {
         xml_roots=_S3_ROOTS,
         bare_xml_roots=frozenset({"GetBucketLocation"}),
         bare_xml_errors=True,
+        no_route=("MethodNotAllowed", "The specified method is not allowed against this resource.", 405),
         malformed_code="MalformedXML",
     ),
 }

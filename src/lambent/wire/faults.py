@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lambent.errors import AwsError
 from lambent.request import Request, Response
+from lambent.wire.dialects import dialect_of
 from lambent.wire.operation import Operation, guessed_serializer
 from lambent.wire.router import signed_service
 from lambent.wire.serialize.protocol import Fault
@@ -13,7 +14,8 @@ def serialize_error(operation: Operation | None, error: AwsError, request: Reque
     if operation is not None:
         return operation.compiled.codec.fault(error, request)
     service = signed_service(request)
-    return guessed_serializer(_guess_protocol(request, service), service).fault(Fault.of(error, None, {}), request)
+    serializer = guessed_serializer(_guess_protocol(request, service), service)
+    return serializer.fault(Fault.of(error, None, dialect_of(service or "")), request)
 
 
 def _guess_protocol(request: Request, service: str | None) -> str:

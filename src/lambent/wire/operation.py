@@ -42,7 +42,11 @@ _SERIALIZERS: Mapping[str, Callable[[Dialect, Metadata | None], Serializer]] = {
 
 
 class Codec:
-    """One service under one protocol: what its operations share."""
+    """One service under one protocol: what its operations share.
+
+    Operations are compiled when they are first matched, on the thread that matches; reading and writing may then happen
+    on any thread.
+    """
 
     def __init__(self, service: ServiceModel, protocol: str) -> None:
         self.dialect = dialect_of(service.name)
@@ -73,7 +77,7 @@ class Codec:
 
     def fault(self, error: AwsError, request: Request) -> Response:
         shape = self.service.errors.get(error.wire_code)
-        return self._serializer.fault(Fault.of(error, shape, self.dialect.query_codes), request)
+        return self._serializer.fault(Fault.of(error, shape, self.dialect), request)
 
 
 class CompiledOperation:
@@ -103,7 +107,7 @@ class CompiledOperation:
             raise self.codec.malformed(error) from error
         if self._check is not None and not self._check(params):
             assert self.model.input is not None
-            raise validation_error(self.model.input, params, self.codec.dialect.validation_code)
+            raise validation_error(self.model.input, params, self.codec.dialect)
         return params
 
     def match(self, uri_params: Mapping[str, str]) -> Operation:

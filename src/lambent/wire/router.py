@@ -7,8 +7,9 @@ fits several services, the service that the signature is scoped to decides; unsi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from lambent.errors import AwsError, UnknownOperationException
+from lambent.errors import AwsError, UncodedError, UnknownOperationException
 from lambent.request import Request
 from lambent.wire.api_model import ApiModels, ServiceModel
 from lambent.wire.dialects import dialect_of
@@ -90,13 +91,14 @@ class Router:
 
     def _match_uri(self, services: Sequence[ServiceModel], request: Request) -> Operation:
         for service in services:
-            found = self._uris[service.name].find(request)
+            found = self._uris[service.name].find(_with_bucket(request) if service.name == "s3" else request)
             if found is not None:
                 model, labels = found
                 compiled = self._named(service, service.metadata.protocol, model.name)
                 assert compiled is not None
                 return compiled.match(labels)
-        raise UnknownOperationException()
+        no_route = dialect_of(services[-1].name).no_route if services else None
+        raise UncodedError(*no_route) if no_route else UnknownOperationException()
 
     def _match_action(self, services: Sequence[ServiceModel], request: Request) -> Operation:
         form = parse_query(request.query) | parse_query(request.body)
@@ -113,6 +115,15 @@ class Router:
     def _named(self, service: ServiceModel | None, protocol: str, name: str) -> CompiledOperation | None:
         codec = self._codecs.get((service.name, protocol)) if service else None
         return codec.operation(name) if codec else None
+
+
+def _with_bucket(request: Request) -> Request:
+    """S3's virtual hosts, `<bucket>.s3.<anything>`, name the bucket that the path would: `/<bucket>/<key>`."""
+    host = request.header(b"host")
+    if host is None or b".s3" not in host:
+        return request
+    bucket, _, rest = host.partition(b".s3")
+    return replace(request, raw_path=b"/" + bucket + request.raw_path) if rest[:1] in {b".", b"-"} else request
 
 
 def _is_form(request: Request) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lambent.request import Request
 from lambent.wire.api_model import OperationModel, Shape
+from lambent.wire.eventstream import EventReader
 from lambent.wire.parse.http_bindings import compile_bindings
 from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_nothing, read_raw_payload
 from lambent.wire.parse.values import ValueReader, decode_json
@@ -46,6 +47,9 @@ class RestJsonParser:
         return read_body
 
     def _payload(self, name: str, member: Shape) -> BodyReader:
+        if member.data.eventstream:
+            events = EventReader(member, self._json.from_bytes)
+            return lambda body, params: params.__setitem__(name, events.read_all(body))
         if member.type in {"blob", "string"}:
             return read_raw_payload(name, member)
         read = self._json.compile(member)

@@ -67,6 +67,10 @@ class ValueReader:
                 rows[member.location_name or name] = (name, self.compile(member))
         return read
 
+    def from_bytes(self, shape: Shape) -> Callable[[bytes], Any]:
+        read = self.compile(shape)
+        return lambda data: read(decode_json(data))
+
     def _list(self, shape: Shape) -> Read:
         item = self.compile(shape.member)
 

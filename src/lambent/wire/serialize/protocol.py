@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from lambent.errors import AwsError
 from lambent.request import Request, Response
 from lambent.wire.api_model import OperationModel, Shape
+from lambent.wire.dialects import Dialect
 from lambent.wire.eventstream import StreamBody
 
 #: Result in, answer out.
@@ -17,6 +18,16 @@ Serialize = Callable[[dict[str, Any], Request], Response]
 HeaderList = list[tuple[bytes, bytes]]
 Body = bytes | StreamBody
 WriteBody = Callable[[dict[str, Any]], Body]
+
+
+#: What the XML protocols call errors of AWS's front end, which no service models.
+_XML_CODES = {
+    "AccessDeniedException": "AccessDenied",
+    "SerializationException": "MalformedInput",
+    "ThrottlingException": "Throttling",
+    "UnknownOperationException": "InvalidAction",
+    "ValidationException": "ValidationError",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,19 +57,16 @@ class Fault:
         return {} if any(name.lower() == "message" for name in known) else {"message": self.message}
 
     @classmethod
-    def of(cls, error: AwsError, shape: Shape | None, query_codes: Mapping[str, str]) -> Fault:
+    def of(cls, error: AwsError, shape: Shape | None, dialect: Dialect) -> Fault:
         traits = shape.data.error if shape else None
         status = (traits and traits.http_status_code) or (500 if shape and shape.data.fault else error.status)
         name = shape.name if shape else error.wire_code
-        code = query_codes.get(name) or (shape.error_code if shape else name)
-        return cls(shape, name, code, status, error.message, _members(error, shape), error.headers)
-
-
-def _members(error: AwsError, shape: Shape | None) -> dict[str, Any]:
-    """The error's members under their modelled names, with its message where the shape has one for it."""
-    known = shape.members if shape else {}
-    message_member = next((name for name in known if name.lower() == "message"), "message")
-    return {message_member: error.message} | error.members
+        code = dialect.query_codes.get(name) or (shape.error_code if shape else _XML_CODES.get(name, name))
+        known = shape.members if shape else {}
+        fallback = dialect.message_members.get(name, "message")
+        message_member = next((each for each in known if each.lower() == "message"), fallback)
+        members = {message_member: error.message} | error.members
+        return cls(shape, name, code, status, error.message, members, error.headers)
 
 
 class Serializer(Protocol):

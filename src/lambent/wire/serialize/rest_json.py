@@ -10,9 +10,9 @@ from lambent.wire.api_model import Metadata, OperationModel, Shape
 from lambent.wire.dialects import Dialect
 from lambent.wire.eventstream import CONTENT_TYPE, EventWriter
 from lambent.wire.parse.protocol import body_members
-from lambent.wire.serialize.http_bindings import compile_headers, status_member
+from lambent.wire.serialize.http_bindings import WriteHeaders, compile_headers, status_member
 from lambent.wire.serialize.protocol import Body, Fault, HeaderList, Serialize, WriteBody, fault_headers, raw_payload
-from lambent.wire.serialize.values import ValueWriter, encode_json
+from lambent.wire.serialize.values import ValueWriter, Write, encode_json
 
 _JSON = (b"content-type", b"application/json")
 
@@ -21,6 +21,8 @@ class RestJsonSerializer:
     def __init__(self, dialect: Dialect, _metadata: Metadata | None = None) -> None:
         self._json = ValueWriter()
         self._dialect = dialect
+        #: Writers of the headers and bodies of errors, by shape.
+        self._errors: dict[str, tuple[WriteHeaders, Write]] = {}
 
     def compile(self, operation: OperationModel) -> Serialize:
         shape = operation.output
@@ -70,11 +72,14 @@ class RestJsonSerializer:
         shape = fault.shape
         if shape is None:
             return Response(fault.status, headers, encode_json(fault.members))
-        compile_headers(shape)(fault.members, headers)
+        if shape.name not in self._errors:
+            self._errors[shape.name] = compile_headers(shape), self._json.structure(shape, body_members(shape))
+        write_headers, write_body = self._errors[shape.name]
+        write_headers(fault.members, headers)
         # AWS Lambda's errors say whose fault they are.
         members = {"Type": "User" if fault.sender else "Service"} | fault.members
         ordered = {name: members[name] for name in shape.members if name in members}
-        body = self._json.structure(shape, body_members(shape))(ordered) | fault.unmodelled_message()
+        body = write_body(ordered) | fault.unmodelled_message()
         return Response(fault.status, headers, encode_json(body))
 
 
