@@ -27,6 +27,8 @@ _PROGRAM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 _ETC_FOLDERS = ("alternatives", "ssl/certs", "pki/tls/certs", "pki/ca-trust", "crypto-policies", "ca-certificates")
 _ETC_FILES = ("ld.so.cache", "ssl/openssl.cnf", "pki/tls/openssl.cnf", "services", "protocols", "mime.types")
 _EMPTY_FOLDERS = ("dev", "etc", "mnt", "opt", "proc", "tmp", "var/task", "var/runtime", "var/lang", "var/empty")
+#: Node's `import` looks for packages in the folders above a file's, and nowhere else: so it finds layers, then the SDK.
+_LINKS = (("node_modules", "/var/runtime/node_modules"), ("var/node_modules", "/opt/nodejs/node_modules"))
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _DEVICE_LINKS = (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"))
 
@@ -95,6 +97,8 @@ def enter_root(mount_point: str, rootfs: str, mount_points: Sequence[str], keep_
     syscalls.mount("lambent", mount_point, "tmpfs", syscalls.MS_NOSUID, "mode=0755,size=4m,nr_inodes=4096")
     for folder in _EMPTY_FOLDERS:
         os.makedirs(f"{mount_point}/{folder}", exist_ok=True)
+    for name, target in _LINKS:
+        os.symlink(target, f"{mount_point}/{name}")
     for folder in mount_points:
         os.makedirs(f"{mount_point}/{folder.lstrip('/')}", exist_ok=True)
     _add_programs(rootfs or "/", mount_point)
