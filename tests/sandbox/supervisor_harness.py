@@ -24,6 +24,8 @@ import ast, os, subprocess, sys, socket, time, signal, mmap, threading
 def preload():
     pass
 def main(channel, log):
+    os.set_inheritable(channel, False)
+    os.set_inheritable(log, False)
     while True:
         data = os.read(channel, 1 << 16)
         if not data:

@@ -19,7 +19,6 @@ from lambent.sandbox.spec import SandboxError
 _LOOP_CTL_GET_FREE = 0x4C82
 _LOOP_CONFIGURE = 0x4C0A
 _LO_FLAGS_AUTOCLEAR = 4
-_LO_FLAGS_DIRECT_IO = 16
 _BLOCK = 4096
 #: What ext4 keeps for itself of an image, so that the function gets the size it asked for.
 _OVERHEAD = 1.04
@@ -53,7 +52,20 @@ class Blanks:
         if done.returncode:
             os.close(fd)
             raise SandboxError("exec", "mkfs.ext4", 0, done.stderr.decode(errors="replace").strip())
+        self._furnish(fd)
         return fd
+
+    def _furnish(self, image: int) -> None:
+        """What every /tmp starts with, done once: the mode, and no lost+found."""
+        point = f"/proc/self/fd/{self._folder_fd}/root"
+        dev_fd = os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            _mount(image, dev_fd, point)
+            os.chmod(point, 0o1777)
+            os.rmdir(f"{point}/lost+found")
+            syscalls.umount(point, 0)
+        finally:
+            os.close(dev_fd)
 
 
 def unnamed_file(folder_fd: int) -> int:
@@ -74,10 +86,13 @@ def mount_image(blank_fd: int, folder_fd: int, dev_fd: int, target: str) -> None
     image = unnamed_file(folder_fd)
     try:
         _copy_sparse(blank_fd, image)
-        device = _attach(image, dev_fd)
+        _mount(image, dev_fd, target)
     finally:
         os.close(image)
-    number, loop = device
+
+
+def _mount(image: int, dev_fd: int, target: str) -> None:
+    number, loop = _attach(image, dev_fd)
     try:
         # The host's /dev is reached by descriptor: the sandbox's root has no such device.
         os.fchdir(dev_fd)
@@ -86,8 +101,6 @@ def mount_image(blank_fd: int, folder_fd: int, dev_fd: int, target: str) -> None
     finally:
         os.close(loop)
         os.chdir("/")
-    os.chmod(target, 0o1777)
-    os.rmdir(f"{target}/lost+found")
 
 
 def mount_memory(size_mb: int, target: str) -> None:
@@ -134,6 +147,5 @@ def _attach(image: int, dev_fd: int) -> "tuple[int, int]":
 
 
 def _loop_config(image: int) -> bytes:
-    flags = _LO_FLAGS_AUTOCLEAR | _LO_FLAGS_DIRECT_IO
-    info = struct.pack("<5Q4I64s64s32s2Q", 0, 0, 0, 0, 0, 0, 0, 0, flags, b"", b"", b"", 0, 0)
+    info = struct.pack("<5Q4I64s64s32s2Q", 0, 0, 0, 0, 0, 0, 0, 0, _LO_FLAGS_AUTOCLEAR, b"", b"", b"", 0, 0)
     return struct.pack("<2I", image, _BLOCK) + info + bytes(64)

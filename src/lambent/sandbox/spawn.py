@@ -105,7 +105,8 @@ def _arrange(fds: Dict[str, int]) -> None:
     # Out of the way first: a target number may be the source of a later one.
     high = [(_duplicate(fd, 64), target) for fd, target in wanted]
     for fd, target in high:
-        os.dup2(fd, target)
+        # A program that the function starts must not hold the channel open; `run_program` passes it on.
+        os.dup2(fd, target, inheritable=target <= 2)
     syscalls.close_from(LOG_FD + 1 if "channel" in fds else 3)
 
 
@@ -117,6 +118,8 @@ def run_program(request: Dict[str, Any]) -> None:
     """Become the program that the request names."""
     command, environment = request["command"], dict(request["environment"])
     if request["framed"]:
+        os.set_inheritable(CHANNEL_FD, True)
+        os.set_inheritable(LOG_FD, True)
         environment["LAMBENT_CHANNEL_FD"] = str(CHANNEL_FD)
         environment["_LAMBDA_TELEMETRY_LOG_FD"] = str(LOG_FD)
     try:
