@@ -47,7 +47,7 @@ class Block(NamedTuple):
     times: array[int]
     lengths: array[int]
     ends: list[int]
-    body: memoryview
+    body: bytes
 
 
 def encode(
@@ -98,5 +98,5 @@ def decode(data: bytes) -> Iterator[Block]:
             times,
             lengths,
             list(accumulate(lengths)),
-            content,
+            bytes(content),
         )

@@ -176,7 +176,7 @@ class Catalogue:
         return rows
 
     def put_back(self, rows: list[Row]) -> None:
-        """`rows` could not be written. Some may have been: a row that comes twice means what it means once."""
+        """`rows` could not all be written."""
         self._pending[:0] = rows
         self._rows_in_file -= len(rows)
 
@@ -184,15 +184,17 @@ class Catalogue:
         """Whether most of the file says nothing any more."""
         return self._rows_in_file > 2 * self._live_rows + 1000
 
-    def take_snapshot(self) -> list[Row]:
-        """All live rows, to replace the file with; what was pending is in them."""
-        self._pending = []
+    def snapshot(self) -> list[Row]:
+        """All live rows. What is pending is in them and may follow them once more: twice means what once does."""
         rows: list[Row] = [NextId(self._next_id)]
         for group in self.all_groups():
             rows.append(group.row)
             rows.extend(stream.row for stream in group.streams.values())
-        self._rows_in_file = len(rows)
         return rows
+
+    def rewritten(self, rows: int) -> None:
+        """The file now holds a snapshot of so many rows, nothing else."""
+        self._rows_in_file = rows
 
     def load(self, data: bytes) -> int:
         """Take up the rows of a file; returns the length that is sound (a torn end is to be cut off)."""

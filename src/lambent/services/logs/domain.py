@@ -151,8 +151,8 @@ def _check_sizes(messages: Sequence[bytes]) -> None:
 
 def check_tags(tags: Mapping[str, str], resource: str) -> None:
     """`tags` are all that `resource` would have."""
-    if len(tags) > MAX_TAGS:
-        raise TooManyTagsException(resourceName=resource)
     for key in tags:
         if key.lower().startswith("aws:"):
             raise InvalidParameterException("Tag keys starting with aws: are reserved for system use.")
+    if len(tags) > MAX_TAGS:
+        raise TooManyTagsException(resourceName=resource)

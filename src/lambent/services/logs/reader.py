@@ -8,8 +8,9 @@ little stops after `scan_bytes` with a page that may be empty and a position to 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from lambent.services.logs import blocks
 from lambent.services.logs.catalogue import Stream
@@ -49,16 +50,23 @@ def read_page(query: Query) -> Page:
     ready: list[Event] = []
     events: list[Event] = []
     scanned = size = 0
-    for index, run in enumerate(runs):
-        ready.extend(_wanted(query, run, low, high))
+    #: Nothing in `ready` lies before it.
+    edge = _start(query, runs[0]) if runs else 0
+    for run, following in zip_longest(runs, runs[1:]):
+        ready += _wanted(query, run, low, high)
         scanned += run.length
-        frontier = _frontier(query, runs, index)
+        frontier = None if following is None else _start(query, following)
+        if frontier == edge:
+            continue
         for event in _settled(ready, frontier, backward=query.backward):
             size += len(event.message) + BILLED_OVERHEAD
             if len(events) == query.limit or (size > query.max_bytes and events):
                 return Page(events, event.after if query.backward else event.before)
             events.append(event)
-        if scanned >= query.scan_bytes and frontier is not None:
+        if frontier is None:
+            break
+        edge = frontier
+        if scanned >= query.scan_bytes:
             resume = Position(frontier + 1, 0, 0) if query.backward else Position(frontier, 0, 0)
             if _advances(query, resume):
                 return Page(events, resume)
@@ -83,24 +91,17 @@ def _runs(query: Query, low: int, high: int) -> list[Run]:
         for run in tuple(stream.runs)
         if run.last_ms >= low and run.first_ms <= high
     ]
-    if query.backward:
-        runs.sort(key=lambda run: run.last_ms, reverse=True)
-    else:
-        runs.sort(key=lambda run: run.first_ms)
+    runs.sort(key=lambda run: _start(query, run), reverse=query.backward)
     return runs
 
 
-def _frontier(query: Query, runs: Sequence[Run], index: int) -> int | None:
-    """The timestamp at which the next unopened run begins; None after the last."""
-    if index + 1 == len(runs):
-        return None
-    return runs[index + 1].last_ms if query.backward else runs[index + 1].first_ms
+def _start(query: Query, run: Run) -> int:
+    """The timestamp that reading meets first."""
+    return run.last_ms if query.backward else run.first_ms
 
 
-def _settled(ready: list[Event], frontier: int | None, *, backward: bool) -> Iterator[Event]:
+def _settled(ready: list[Event], frontier: int | None, *, backward: bool) -> list[Event]:
     """Take out of `ready`, in order, the events that lie before the frontier."""
-    if not ready:
-        return
     ready.sort(reverse=backward)
     if frontier is None:
         cut = len(ready)
@@ -110,7 +111,7 @@ def _settled(ready: list[Event], frontier: int | None, *, backward: bool) -> Ite
         cut = bisect_left(ready, frontier, key=lambda event: event.timestamp_ms)
     settled = ready[:cut]
     del ready[:cut]
-    yield from settled
+    return settled
 
 
 def _advances(query: Query, resume: Position) -> bool:
@@ -120,18 +121,19 @@ def _advances(query: Query, resume: Position) -> bool:
     return resume < query.position if query.backward else resume > query.position
 
 
-def _wanted(query: Query, run: Run, low: int, high: int) -> Iterator[Event]:
+def _wanted(query: Query, run: Run, low: int, high: int) -> list[Event]:
     data = run.segment.read(run)
     if any(term not in data for term in query.required):
-        return
-    name = run.stream.row.name
-    position, matches = query.position, query.matches
+        return []
+    name, matches = run.stream.row.name, query.matches
+    events: list[Event] = []
     for block in blocks.decode(data):
         stream_id, sequence, ingested, times, lengths, ends, body = block
         for i in range(bisect_left(times, low), bisect_right(times, high)):
-            message = bytes(body[ends[i] - lengths[i] : ends[i]])
-            if matches is not None and not matches(message):
-                continue
-            event = Event(times[i], stream_id, sequence + i, message, ingested, name)
-            if position is None or (event[:3] < position if query.backward else event[:3] >= position):
-                yield event
+            message = body[ends[i] - lengths[i] : ends[i]]
+            if matches is None or matches(message):
+                events.append(Event(times[i], stream_id, sequence + i, message, ingested, name))
+    if query.position is not None:
+        position, backward = query.position, query.backward
+        events = [event for event in events if (event < position if backward else event >= position)]
+    return events

@@ -80,6 +80,7 @@ class LogStore:
         self._journal: Journal
         self._catalogue_fd = -1
         self._catalogue_size = 0
+        self._catalogue_unsynced = False
         # ---- waiting for the next flush
         self._wake = asyncio.Event()
         self._urgent = asyncio.Event()
@@ -134,8 +135,7 @@ class LogStore:
             for writer in self._buffer.take():
                 self._buffer.release(writer.take()[2])
             old = self.index.clear()
-            rows = self.index.catalogue.take_snapshot()
-            await self._on_writer(self._empty, rows, old, self.index.take_number())
+            await self._on_writer(self._empty, self.index.catalogue.snapshot(), old, self.index.take_number())
             self.index.add_segment(self._journal)
 
     # ---- events
@@ -158,7 +158,11 @@ class LogStore:
             await self._wait_in(self._next.flush_waiters)
 
     async def read(self, query: Query) -> Page:
-        return await asyncio.get_running_loop().run_in_executor(self._readers, read_page, query)
+        return await self.in_thread(read_page, query)
+
+    async def in_thread(self, work: Callable[..., T], *args: object) -> T:
+        """Run on a reader thread what takes more than a millisecond."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, work, *args)
 
     # ---- groups and streams; changes are on disk after `commit`
 
@@ -254,6 +258,8 @@ class LogStore:
         due = loop.time() - self._synced_at >= SYNC_SECONDS and (has_data or self._unsynced)
         sync = bool(batch.sync_waiters) or due or self._stopping
         try:
+            if self._journal.runs and self._journal.charge + batch.size > self._upkeep.segment_bytes:
+                await self._roll()
             runs = await self._on_writer(self._write, batch, sync)
         except OSError as error:
             self._give_up(batch, error)
@@ -265,10 +271,8 @@ class LogStore:
         self._events += sum(run.events for run in runs)
         batch.settle(None)
         self._plan_sync(synced=sync, has_data=has_data)
-        if self._journal.size >= self._upkeep.segment_bytes:
-            await self._roll()
         if self.index.catalogue.is_bloated():
-            await self._on_writer(self._rewrite_catalogue, self.index.catalogue.take_snapshot())
+            await self._compact_catalogue()
 
     def _take_batch(self) -> _Batch:
         batch, self._next = self._next, _Batch()
@@ -313,6 +317,16 @@ class LogStore:
         log.error("The log store could not write %d events to %s: %s.", lost, self._directory, error)
         batch.settle(ServiceUnavailableException(f"The log store could not write: {error.strerror}."))
 
+    async def _compact_catalogue(self) -> None:
+        rows = self.index.catalogue.snapshot()
+        try:
+            await self._on_writer(self._rewrite_catalogue, rows)
+        except OSError as error:
+            # The old file is as good, only longer.
+            log.error("The log store could not rewrite its catalogue in %s: %s.", self._directory, error)
+        else:
+            self.index.catalogue.rewritten(len(rows))
+
     async def _roll(self) -> None:
         """Go on in a new journal; upkeep makes a chunk of the full one."""
         full = self._journal
@@ -336,12 +350,15 @@ class LogStore:
     def _write(self, batch: _Batch, sync: bool) -> list[Run]:
         if batch.rows:
             self._catalogue_size += write_all(self._catalogue_fd, encode_rows(batch.rows), self._catalogue_size)
+            self._catalogue_unsynced = True
         runs, pieces = _encode(batch, self._journal)
         if pieces:
             self._journal.append(pieces)
         if sync:
             # The catalogue first: a block of a stream that is not in it would be unreadable.
-            os.fdatasync(self._catalogue_fd)
+            if self._catalogue_unsynced:
+                os.fdatasync(self._catalogue_fd)
+                self._catalogue_unsynced = False
             self._journal.sync()
         return runs
 

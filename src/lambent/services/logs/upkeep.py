@@ -28,10 +28,10 @@ IDLE_SECONDS = 60.0
 #: Full journals that may wait to be sealed before flushing waits for them.
 MAX_BEHIND = 2
 #: Segments of the budget kept free for what lies beside the chunks at the worst: the journal being written, full ones
-#: that wait, the chunk that one is being rewritten into.
-RESERVED_SEGMENTS = 5
-#: Small chunks are merged into one when so many are there; small is this part of a full one.
-MERGE_COUNT = 16
+#: that wait, and what a rewrite makes before it removes its sources.
+RESERVED_SEGMENTS = 6
+#: Chunks below a quarter of a full one are merged when so many are there: files, each with a descriptor, stay few.
+MERGE_COUNT = 8
 #: Blocks whose index entries change before the event loop may do something else: half a millisecond's worth.
 ADOPTED_AT_ONCE = 200
 
@@ -52,7 +52,7 @@ class Upkeep:
         self._executor = executor
         #: Tells the time before which a group's events have expired.
         self._oldest_kept_ms = oldest_kept_ms
-        #: A journal is sealed at this size. Small budgets get small files, so that there is something to drop.
+        #: What a journal is charged at most. Small budgets get small files, so that there is something to drop.
         self.segment_bytes = max(64 * 1024, min(SEGMENT_BYTES, budget // 32))
         #: Journals that are written to no longer.
         self._full: list[Journal] = []
@@ -180,7 +180,7 @@ class Upkeep:
 
     async def _merge_small(self) -> None:
         """What quiet groups leave of many chunks goes into one."""
-        small = [s for s in self._index.sealed() if s.size < self.segment_bytes // MERGE_COUNT]
+        small = [s for s in self._index.sealed() if s.size < self.segment_bytes // 4]
         if len(small) >= MERGE_COUNT:
             await self._rewrite(small)
 

@@ -19,7 +19,7 @@ from lambent.services.logs.domain import (
 from lambent.services.logs.errors import InvalidParameterException
 from lambent.services.logs.filters import compile_pattern
 from lambent.services.logs.operations.base import Operations, Params, Result
-from lambent.services.logs.reader import Query
+from lambent.services.logs.reader import Query, read_page
 
 #: FilterLogEvents reads backward only from here on: 2024-01-01 (its model's documentation).
 _BACKWARD_SINCE_MS = 1_704_067_200_000
@@ -50,47 +50,33 @@ class EventOperations(Operations):
         if token := params.get("nextToken"):
             direction, position = parse_page_token(token)
             backward = direction == "b"
-        page = await self._store.read(
-            Query(
-                [stream],
-                start_ms,
-                params["endTime"] - 1 if "endTime" in params else FOREVER_MS,
-                position,
-                backward,
-                params.get("limit", MAX_PAGE_EVENTS),
-            )
+        query = Query(
+            [stream],
+            start_ms,
+            params["endTime"] - 1 if "endTime" in params else FOREVER_MS,
+            position,
+            backward,
+            params.get("limit", MAX_PAGE_EVENTS),
         )
-        events = page.events[::-1] if backward else page.events
         # At either end the caller gets back the token that it came with, which tells it so.
-        here = position or Position(start_ms, 0, 0)
-        return {
-            "events": [_shown(event) for event in events],
-            "nextForwardToken": page_token("f", events[-1].after if events else here),
-            "nextBackwardToken": page_token("b", events[0].before if events else here),
-        }
+        return await self._store.in_thread(_stream_page, query, position or Position(start_ms, 0, 0))
 
     async def FilterLogEvents(self, context: Context, params: Params) -> Result:
         pattern = compile_pattern(params.get("filterPattern", ""))
         await self._store.flush()
         group = self._identified_group(context, params)
         backward, position = _direction(params)
-        page = await self._store.read(
-            Query(
-                self._searched_streams(group, params),
-                max(params.get("startTime", 0), self._store.oldest_kept_ms(group)),
-                params.get("endTime", FOREVER_MS),
-                position,
-                backward,
-                params.get("limit", MAX_PAGE_EVENTS),
-                matches=pattern.matches,
-                required=pattern.required,
-            )
+        query = Query(
+            self._searched_streams(group, params),
+            max(params.get("startTime", 0), self._store.oldest_kept_ms(group)),
+            params.get("endTime", FOREVER_MS),
+            position,
+            backward,
+            params.get("limit", MAX_PAGE_EVENTS),
+            matches=pattern.matches,
+            required=pattern.required,
         )
-        # AWS leaves searchedLogStreams empty since May 2020.
-        result: Result = {"events": [_found(event) for event in page.events], "searchedLogStreams": []}
-        if page.next_position is not None:
-            result["nextToken"] = page_token("b" if backward else "f", page.next_position)
-        return result
+        return await self._store.in_thread(_group_page, query)
 
     def _searched_streams(self, group: Group, params: Params) -> list[Stream]:
         names, prefix = params.get("logStreamNames"), params.get("logStreamNamePrefix")
@@ -117,19 +103,36 @@ def _direction(params: Params) -> tuple[bool, Position | None]:
     return True, None
 
 
+# ---- on a reader thread: a page may be ten thousand events
+
+
+def _stream_page(query: Query, here: Position) -> Result:
+    """GetLogEvents' answer; `here` is where an empty page stands."""
+    page = read_page(query)
+    events = page.events[::-1] if query.backward else page.events
+    return {
+        "events": [_shown(event) for event in events],
+        "nextForwardToken": page_token("f", events[-1].after if events else here),
+        "nextBackwardToken": page_token("b", events[0].before if events else here),
+    }
+
+
+def _group_page(query: Query) -> Result:
+    """FilterLogEvents' answer."""
+    page = read_page(query)
+    # AWS leaves searchedLogStreams empty since May 2020.
+    result: Result = {
+        "events": [{"logStreamName": event.stream_name, "eventId": event.id, **_shown(event)} for event in page.events],
+        "searchedLogStreams": [],
+    }
+    if page.next_position is not None:
+        result["nextToken"] = page_token("b" if query.backward else "f", page.next_position)
+    return result
+
+
 def _shown(event: Event) -> dict[str, Any]:
     return {
         "timestamp": event.timestamp_ms,
         "message": event.message.decode("utf-8", "replace"),
         "ingestionTime": event.ingested_ms,
-    }
-
-
-def _found(event: Event) -> dict[str, Any]:
-    return {
-        "logStreamName": event.stream_name,
-        "timestamp": event.timestamp_ms,
-        "message": event.message.decode("utf-8", "replace"),
-        "ingestionTime": event.ingested_ms,
-        "eventId": event.id,
     }
