@@ -55,7 +55,7 @@ def test_log_lines_are_those_of_lambda(tmp_path: Path) -> None:
             r"Memory Size: 128 MB\tMax Memory Used: 30 MB\tInit Duration: [0-9.]+ ms\t\n",
             lines[-1],
         )
-        assert result.log_tail == "".join(lines[1:]).encode()
+        assert result.log_tail == "".join(line.rstrip("\n") + "\n" for line in lines[1:]).encode()
         assert re.fullmatch(
             r"/aws/lambda/hello/[0-9]{4}/[0-9]{2}/[0-9]{2}/\[\$LATEST\][0-9a-f]{32}", b.logs.streams[0].name
         )

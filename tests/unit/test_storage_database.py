@@ -109,6 +109,17 @@ def test_a_cancelled_caller_does_not_stop_the_writer(tmp_path: Path) -> None:
     assert run_with_database(tmp_path / "db", scenario) == ["gone", "next"]
 
 
+def test_a_work_that_ends_the_transaction_fails_and_the_writer_goes_on(tmp_path: Path) -> None:
+    async def scenario(database: Database) -> list[str]:
+        for end in (lambda tx: tx.exec_driver_sql("ROLLBACK"), lambda tx: tx.rollback(), lambda tx: tx.close()):
+            with pytest.raises(Exception):  # noqa: B017, PT011 - whatever the library makes of it
+                await asyncio.wait_for(database.write(end), 10)
+        await database.write(put("next"))
+        return await database.read(keys)
+
+    assert run_with_database(tmp_path / "db", scenario) == ["next"]
+
+
 def test_readers_cannot_write(tmp_path: Path) -> None:
     async def scenario(database: Database) -> None:
         with pytest.raises(StorageUnreadable):

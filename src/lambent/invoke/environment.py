@@ -6,6 +6,7 @@ runs which request is the pool's matter; this one is told with `run` and tells i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine
@@ -19,13 +20,13 @@ from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
-from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter
+from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader
 from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
 from lambent.invoke.timers import Timer, Timers
-from lambent.invoke.tracing import trace_header
+from lambent.invoke.tracing import new_trace_header
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
 from lambent.sandbox.spec import ExitStatus
 
@@ -33,6 +34,8 @@ log = logging.getLogger(__name__)
 
 #: An overrun of init is a failed init; it is done again in the first invocation, under the function's timeout.
 INIT_LIMIT_S = 10.0
+#: A sandbox or a process in it that takes this long to start never will: an error is better than a hang.
+START_LIMIT_S = 30.0
 #: Idle this long, an environment is frozen: long enough that back-to-back invocations never pay for it.
 FREEZE_AFTER_S = 0.1
 #: How long the exit status of a runtime may take to arrive after its channel closed.
@@ -148,7 +151,8 @@ class Environment:
         services = self._services
         self._blueprint = blueprint
         spec = services.starter.launch_spec(blueprint, self.id, self._credentials, self.log_stream)
-        sandbox = await services.launcher.launch(spec)
+        async with asyncio.timeout(START_LIMIT_S):
+            sandbox = await services.launcher.launch(spec)
         if self.state is State.DEAD:
             await sandbox.destroy("its function changed while it started")
             return
@@ -199,7 +203,8 @@ class Environment:
         assert sandbox is not None
         self._output.detach()
         try:
-            await sandbox.restart()
+            async with asyncio.timeout(START_LIMIT_S):
+                await sandbox.restart()
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
             self.runtime_bug(error)
             return
@@ -218,7 +223,7 @@ class Environment:
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                trace_header(invocation.trace_id, wall),
+                invocation.trace_id or new_trace_header(wall),
                 invocation.client_context,
                 "",
                 "",
@@ -318,14 +323,23 @@ class Environment:
     def _on_exit(self, status: ExitStatus | None) -> None:
         if self._link is not None and self.state in (State.INIT, State.BUSY, State.REINIT):
             self._link.drain()
-        if self.state in (State.INIT, State.BUSY, State.REINIT):
+        if status is not None and status.error and self.state in (State.INIT, State.REINIT):
+            # It died on the way to the runtime's first instruction: nothing that the function did.
+            self.runtime_bug(RuntimeError(status.error))
+        elif self.state in (State.INIT, State.BUSY, State.REINIT):
             self._fail(self._exit_outcome(status), "its runtime exited")
         elif self.state in (State.READY, State.FROZEN):
             self._stop_runtime("its runtime exited while idle")
             self._move(Event.FAILED)
 
     def _exit_outcome(self, status: ExitStatus | None) -> Outcome:
-        return faults.exited(self._job.invocation.request_id if self._job else "", status)
+        request_id = self._job.invocation.request_id if self._job else ""
+        # 126 and 127 are the shell's, for a program that it cannot start; a bootstrap may exit with them as well.
+        if status is not None and status.code in (126, 127) and self._sandbox is not None:
+            words = entrypoint_fault(self.function) if self._sandbox.channel is None else ""
+            if words:
+                return faults.invalid_entrypoint(request_id, words)
+        return faults.exited(request_id, status)
 
     def runtime_misbehaved(self, reason: str) -> None:
         log.info("%r is reset: %s", self, reason)

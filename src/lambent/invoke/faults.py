@@ -64,19 +64,21 @@ def timed_out(request_id: str, timeout_s: float) -> Outcome:
 def exited(request_id: str, status: ExitStatus | None) -> Outcome:
     """The runtime's process ended by itself; None where nobody knows how."""
     message = f"RequestId: {request_id} Error: {exit_words(status)}"
+    # The payload's type stays what it always was; only the report names memory.
     kind = "Runtime.OutOfMemory" if status is not None and status.out_of_memory else "Runtime.ExitError"
     return Outcome(_payload("Runtime.ExitError", message), FAILURE, kind)
+
+
+def invalid_entrypoint(request_id: str, words: str) -> Outcome:
+    """There was nothing that could be started."""
+    kind = "Runtime.InvalidEntrypoint"
+    return Outcome(_payload(kind, f"RequestId: {request_id} Error: {words}"), FAILURE, kind)
 
 
 def response_too_large() -> Outcome:
     message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
     kind = "Function.ResponseSizeTooLarge"
     return Outcome(_payload(kind, message), ERROR, kind)
-
-
-def exit_type(status: ExitStatus | None) -> str:
-    """The error type that INIT_REPORT and REPORT give to a process that ended by itself."""
-    return "Runtime.OutOfMemory" if status is not None and status.out_of_memory else "Runtime.ExitError"
 
 
 def exit_words(status: ExitStatus | None) -> str:

@@ -14,7 +14,6 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from lambent.clock import Clock
-from lambent.errors import AwsError
 from lambent.invoke.admission import Admission, FunctionLoad
 from lambent.invoke.environment import Environment, Job, Services
 from lambent.invoke.errors import (
@@ -225,7 +224,7 @@ class Invoker:
         environment.destroy("it did not start")
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
-            known = isinstance(error, AwsError)
+            known = isinstance(error, InvalidRuntimeException)
             self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
         self._act(decisions)
 
@@ -265,7 +264,11 @@ class Invoker:
     def environment_broke(self, environment: Environment, job: Job | None) -> None:
         if isinstance(job, _Executions):
             job.admission.release(job.load)
-        self._act(self._pool.discard(environment, self._clock.monotonic()))
+        if environment in environment.group.starting:
+            # Starting another for who waits would fail the same way, without end: one of them gets the error.
+            self._never_started(environment, ServiceException())
+        else:
+            self._act(self._pool.discard(environment, self._clock.monotonic()))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = self._loop.create_task(work, name=name)

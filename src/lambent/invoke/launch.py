@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from dataclasses import dataclass
 
 from lambent.invoke.host import Runtimes, Sandbox
@@ -31,6 +32,18 @@ class Blueprint:
     @property
     def by_exec(self) -> bool:
         return self.plain_exec or self.runtime.start == "exec"
+
+
+def entrypoint_fault(function: FunctionVersion) -> str:
+    """AWS's words where a custom runtime brings nothing that can be started, "" where it does."""
+    names = [root / "bootstrap" for root in (function.code_root, *function.layers)]
+    found = [path for path in names if path.exists()]
+    if not found:
+        return "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]"
+    if not os.access(found[0], os.X_OK):
+        place = "/var/task" if found[0].parent == function.code_root else "/opt"
+        return f"fork/exec {place}/bootstrap: permission denied"
+    return ""
 
 
 class Starter:

@@ -85,6 +85,8 @@ class LogStream:
         tail = self._tail
         assert tail is not None
         tail += message
+        if not message.endswith(b"\n"):
+            tail += b"\n"  # events of their own in the log, lines in its tail
         if len(tail) > 4 * TAIL_BYTES:
             del tail[:-TAIL_BYTES]
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from math import ceil
+from string import ascii_lowercase
 from typing import Any
 
 from lambent.arn import partition_of
@@ -26,7 +27,7 @@ def billed_ms(duration_ms: float, init_ms: float | None) -> int:
 
 def runtime_version(runtime: str) -> str:
     """`python:3.12.v1` for `python3.12`: how INIT_START names a runtime."""
-    family = runtime.rstrip("0123456789.x") if not runtime.startswith("provided") else "provided"
+    family = runtime[: len(runtime) - len(runtime.lstrip(ascii_lowercase))]
     version = runtime[len(family) :].strip(".").removesuffix(".x")
     return f"{family}:{version}.v1" if version else f"{family}.v1"
 
