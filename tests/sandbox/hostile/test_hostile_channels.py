@@ -57,7 +57,7 @@ def test_the_server_survives(region: Region, forger: str, attack: str) -> None:
     region.attempt(attempt, forger, **arguments)
     assert region.invoke("neighbour", attack).payload == {"pong": attack}
     assert region.resident_memory() - memory < 48 * MIB
-    until(lambda: region.open_descriptors() <= descriptors + 24, "the descriptors are closed again")
+    until(lambda: region.open_descriptors() <= descriptors + 24, f"the descriptors are about {descriptors} again")
     # Whatever became of the environment, the function's next caller gets his own answer.
     name = new_marker()
     assert region.attempt("files.leave", forger, name=name, text="").got == name

@@ -32,8 +32,14 @@ def many_small_processes(megabytes):
         children.append(pid)
     os.close(write_end)
     done = 0
-    while done < len(children) and (piece := os.read(read_end, 64)):
-        done += len(piece)
+    os.set_blocking(read_end, False)
+    while done < len(children):
+        if os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+            raise OSError(12, "a child was killed")
+        try:
+            done += len(os.read(read_end, 64))
+        except BlockingIOError:
+            time.sleep(0.01)
     return done * share
 
 
