@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +25,7 @@ from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
 from lambent.endpoint import Endpoint, url_of
 from lambent.identity.authorization import AllowEverything
-from lambent.identity.keys import KnownKeys, load_root_key
+from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
@@ -38,7 +39,8 @@ from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
 from lambent.services.sts.operations import StsOperations
 from lambent.storage.database import Database
-from lambent.storage.secrets import SecretBox
+from lambent.storage.faults import StorageError
+from lambent.storage.secrets import SecretBox, SecretError
 from lambent.transport.server import HttpServer
 
 
@@ -67,7 +69,7 @@ class App:
         self._failure = ""
 
     def run(self) -> None:
-        """Raises RegionFailed, with a sentence for the operator, and OSError."""
+        """Raises RegionFailed."""
         listener = bind(self.config)
         self.url = url_of(self.config.host, listener.getsockname()[1])
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -77,7 +79,10 @@ class App:
 
     async def _serve(self, listener: socket.socket) -> None:
         async with contextlib.AsyncExitStack() as stack:
-            await self._start(listener, stack)
+            try:
+                await self._start(listener, stack)
+            except (SandboxError, SecretError, StorageError, KeyFileError) as error:
+                raise RegionFailed(str(error)) from error
             # What exists now lives as long as the region: the collector need not look at it again.
             gc.collect()
             gc.freeze()
@@ -184,10 +189,7 @@ class App:
 
     async def _start_supervisor(self, port: int, stack: contextlib.AsyncExitStack) -> IsolationReport:
         stack.push_async_callback(self._supervisor.stop)
-        try:
-            report = await self._supervisor.start(port, self._fail)
-        except SandboxError as error:
-            raise RegionFailed(str(error)) from error
+        report = await self._supervisor.start(port, self._fail)
         if (
             report.level is Level.PROCESS
             and not self.config.is_loopback
@@ -218,10 +220,11 @@ class App:
 
 
 def bind(config: Config) -> socket.socket:
-    """The region's socket. Raises OSError with a sentence."""
+    """The region's socket. Raises RegionFailed."""
     try:
         return socket.create_server(
             (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        raise OSError(error.errno, f"Cannot listen on {config.host} port {config.port}: {error.strerror}.") from error
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        raise RegionFailed(f"Cannot listen on {config.host} port {config.port}: {reason}.") from error

@@ -51,12 +51,19 @@ def drop_privileges(config: Config) -> str | None:
         return None
     account = _account(config)
     if account.pw_uid == 0:
-        return "The server runs as root: name an account with --user, or give the data dir to one."
+        told = "The server runs as root: name an account with --user, or give the data dir to one."
+        return None if config.user else told
     for entry in (config.data_dir, config.data_dir / "lock"):
         os.chown(entry, account.pw_uid, account.pw_gid)
     os.setgroups([])
     os.setgid(account.pw_gid)
     os.setuid(account.pw_uid)
+    # Python imports parts of itself when it first needs them; without them the region would fail at odd moments.
+    if not os.access(os.__file__, os.R_OK):
+        raise ConfigError(
+            f"The account {account.pw_name} cannot read the Python that runs Lambent ({os.__file__}): install it "
+            "where every account can, or stay root with --user root."
+        )
     return None
 
 

@@ -56,6 +56,8 @@ def run(config: Config) -> None:
     # The order matters: nothing may touch a data dir in use, the supervisor forks from a small single-threaded
     # process that is still root, and only then come the imports and the loop.
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    # It tells at every stop that it stops.
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, logging.root.level))
     try:
         lock_data_dir(config.data_dir)
     except DataDirInUse as error:
@@ -73,8 +75,9 @@ def run(config: Config) -> None:
             runtimes=tuple(catalog.available()),
         )
     )
-    warning = drop_privileges(config)
+    # Still as root, whose interpreter other users may not be able to read.
     module = importlib.import_module("lambent.app")
+    warning = drop_privileges(config)
     try:
         module.App(config, supervisor, catalog, lambda region: announce(region, warning)).run()
     except module.RegionFailed as error:

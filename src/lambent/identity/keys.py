@@ -18,17 +18,25 @@ SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
 ROOT_ACCOUNT = "000000000000"
 
 
+class KeyFileError(Exception):
+    """A sentence for the operator: why the root key cannot be read."""
+
+
 def load_root_key(path: Path) -> SigningIdentity:
-    """The key in `path`, made there with mode 0600 if there is none. Raises OSError and ValueError (a sentence)."""
+    """The key in `path`, made there with mode 0600 if there is none. Raises KeyFileError."""
     try:
+        if path.stat().st_mode & 0o077:
+            raise KeyFileError(f"Others may read the root key in {path}: run `chmod 600 {path}`.")
         text = path.read_text()
     except FileNotFoundError:
         text = _create(path)
+    except PermissionError:
+        raise KeyFileError(f"The root key in {path} belongs to another user.") from None
     try:
         fields = json.loads(text)
         access_key_id, secret = str(fields["AccessKeyId"]), str(fields["SecretAccessKey"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a key file of Lambent: remove it and a new key is made.") from error
+        raise KeyFileError(f"{path} is not a key file of Lambent: remove it and a new key is made.") from error
     caller = Caller(ROOT_ACCOUNT, f"arn:aws:iam::{ROOT_ACCOUNT}:root", ROOT_ACCOUNT, access_key_id)
     return SigningIdentity(secret, caller)
 

@@ -1,0 +1,65 @@
+"""`lambent doctor`: how well functions can be isolated on this machine, and what would make it better."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import lambent
+from lambent.cli.common import DataDir, Failure, data_dir_of
+from lambent.config import Isolation
+from lambent.runtimes.catalog import Catalog
+from lambent.sandbox.client import SupervisorClient
+from lambent.sandbox.spec import IsolationReport, SandboxError, SupervisorOptions
+
+app = typer.Typer()
+
+
+@app.command()
+def doctor(
+    isolation: Annotated[Isolation, typer.Option(help="Look at this level alone.")] = Isolation.AUTO,
+    data_dir: DataDir = None,
+) -> None:
+    """Say which isolation level functions get here, what withholds the next one, and the command that mends it."""
+    console = Console(highlight=False)
+    console.print(f"Lambent {lambent.__version__}, Python {platform.python_version()}, {platform.platform()}")
+    report = probe(isolation)
+    console.print(f"Isolation: [bold]{report.summary}[/bold]")
+    if not report.missing:
+        console.print("Nothing is missing.")
+    for level, reason, mend in report.missing:
+        console.print(f"  not {level}: {reason}", markup=False)
+        if mend:
+            console.print(f"    mend it with: {mend}", markup=False)
+    console.print(_runtimes(data_dir_of(data_dir)))
+
+
+def probe(isolation: Isolation) -> IsolationReport:
+    """Try it: start a supervisor as `lambent up` would, and stop it again. Raises Failure."""
+    with tempfile.TemporaryDirectory(prefix="lambent-doctor-") as folder:
+        client = SupervisorClient.fork(SupervisorOptions(isolation=isolation.value, data_dir=folder, pool_size=0))
+        try:
+            return asyncio.run(_ask(client))
+        except SandboxError as error:
+            raise Failure(str(error)) from None
+
+
+async def _ask(client: SupervisorClient) -> IsolationReport:
+    try:
+        return await client.start(0)
+    finally:
+        await client.stop()
+
+
+def _runtimes(data_dir: Path) -> Table:
+    table = Table("runtime", "interpreter", box=None)
+    for spec in Catalog(data_dir).available():
+        table.add_row(spec.name, spec.lang_dir or ("the host's" if spec.framed else "the function's own"))
+    return table
