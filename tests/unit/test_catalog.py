@@ -156,6 +156,17 @@ def test_a_retired_runtime_runs_where_its_interpreter_is_found(lonely: Path) -> 
     assert Catalog(lonely / "data", lonely).find("nodejs18.x").name == "nodejs18.x"
 
 
+def test_the_region_says_once_that_a_runtime_has_no_sdk(lonely: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fake_node(lonely / ".nvm" / "versions" / "node" / "v22.11.0")
+    catalog = Catalog(lonely / "data", lonely)
+    for _ in range(2):
+        catalog.find("nodejs22.x")
+    assert caplog.messages == [
+        "nodejs22.x functions must bundle the AWS SDK here. "
+        "Run `lambent runtimes install nodejs22.x` to have it as on AWS."
+    ]
+
+
 @pytest.mark.slow
 def test_preparing_lays_out_every_runtime_and_the_sdk_for_pythons_that_can_use_it(lonely: Path) -> None:
     fake_python(lonely / ".pyenv" / "versions" / "3.9.1", "3.9")

@@ -6,6 +6,7 @@ see as /var/runtime is put together by `assembly`, what has to be fetched by `in
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from pathlib import Path
 from lambent.runtimes import assembly
 from lambent.runtimes.discovery import Interpreter, NodeFinder, find_pythons, numbers
 from lambent.sandbox.spec import RuntimeSpec
+
+log = logging.getLogger(__name__)
 
 _LANG = "/var/lang"
 _RUNTIME = "/var/runtime"
@@ -84,6 +87,8 @@ class Catalog:
         self._preparing: threading.Thread | None = None
         #: Python versions whose byte code is there or under way.
         self._compiled: set[str] = set()
+        #: Runtimes whose SDK has been looked for.
+        self._warned: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Catalog: {', '.join(sorted(spec.name for spec in self.available()))}>"
@@ -103,6 +108,7 @@ class Catalog:
             raise RuntimeMissing(self._why_missing(row))
         if row.family == "python":
             self._await_sdk(row.version)
+        self._warn_without_sdk(row)
         return spec
 
     def available(self) -> list[RuntimeSpec]:
@@ -155,6 +161,20 @@ class Catalog:
             args = (interpreter.program, interpreter.prefix, folder)
             threading.Thread(target=assembly.compile_python, args=args, name="compile the SDK", daemon=True).start()
         self._compiled.add(version)
+
+    def _warn_without_sdk(self, row: Row) -> None:
+        if row.family == "provided" or row.id in self._warned:
+            return
+        self._warned.add(row.id)
+        is_python = row.family == "python"
+        folder = self.python_runtime(row.version) / "boto3" if is_python else self.node_runtime / "node_modules"
+        if not folder.exists():
+            log.warning(
+                "%s functions must bundle %s here. Run `lambent runtimes install %s` to have it as on AWS.",
+                row.id,
+                "boto3" if is_python else "the AWS SDK",
+                row.id,
+            )
 
     def _find_nodes(self) -> dict[str, Interpreter]:
         return {major: node for major, node in self._nodes.find().items() if int(major) >= _OLDEST_NODE}
