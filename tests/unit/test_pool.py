@@ -6,7 +6,18 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from lambent.invoke.pool import FAIR_WAIT_S, FIRST_CHARGE_MB, Decision, Evict, Group, Pool, QueueFull, Run, Start
+from lambent.invoke.pool import (
+    FAIR_WAIT_S,
+    FIRST_CHARGE_MB,
+    LEAST_CHARGE_MB,
+    Decision,
+    Evict,
+    Group,
+    Pool,
+    QueueFull,
+    Run,
+    Start,
+)
 
 MB = FIRST_CHARGE_MB
 
@@ -316,6 +327,16 @@ def test_measured_memory_is_charged_and_evicts_when_over_the_budget() -> None:
     group = node.pool.find("b")
     assert group is not None
     assert group.charge() == 5 * MB
+
+
+def test_a_function_seen_to_be_small_is_charged_little() -> None:
+    node = Node(budget=10 * MB)
+    node.request("one")
+    node.ready()
+    node.pool.measured(node.running["one"], 3)
+    assert node.pool.charged_mb == LEAST_CHARGE_MB
+    node.request("two")
+    assert node.pool.charged_mb == 2 * LEAST_CHARGE_MB
 
 
 def test_the_charge_never_exceeds_the_memory_size() -> None:

@@ -68,6 +68,9 @@ class Owner(Protocol):
     def environment_free(self, environment: Environment, job: Job, record: InvocationRecord, now: float) -> None:
         """It answered `job` and can be given another."""
 
+    def environment_measured(self, environment: Environment) -> None:
+        """Its `memory_mb` changed."""
+
     def environment_expired(self, environment: Environment, reason: str) -> None:
         """It was idle for too long, or is too old: destroy it."""
 
@@ -490,4 +493,7 @@ class Environment:
     def _sample_memory(self, now: float) -> None:
         if self._sandbox is not None:
             self._memory_at = now
-            self.memory_mb = -(-self._sandbox.memory_peak() // (1024 * 1024))
+            used = -(-self._sandbox.memory_peak() // (1024 * 1024))
+            if used != self.memory_mb:
+                self.memory_mb = used
+                self._owner.environment_measured(self)

@@ -248,15 +248,16 @@ class Invoker:
         job.admission.release(job.load)
         for sink in self._records:
             sink.record(record)
-        if environment.memory_mb > environment.charge_mb:
-            self._pool.measured(environment, environment.memory_mb)
-            self._act(self._pool.relieve(now))
         if environment.is_old(now):
             self._discard(environment, "its credentials are about to expire")
             return
         decisions = self._pool.release(environment, now)
         if decisions:
             self._act(decisions)
+
+    def environment_measured(self, environment: Environment) -> None:
+        self._pool.measured(environment, environment.memory_mb)
+        self._act(self._pool.relieve(self._clock.monotonic()))
 
     def environment_expired(self, environment: Environment, reason: str) -> None:
         self._discard(environment, reason)

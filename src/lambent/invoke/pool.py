@@ -21,6 +21,8 @@ from typing import Any, Generic, Protocol, TypeVar
 #: What an environment of a function never seen before is charged with, MiB: a small runtime and its function. The
 #: measured peak follows. MemorySize is a limit, seldom reached; charging it would leave most of the machine unused.
 FIRST_CHARGE_MB = 48
+#: What even the smallest environment costs: its processes beside the runtime, and the kernel's structures for it.
+LEAST_CHARGE_MB = 8
 #: A freed environment goes to its own group's next request, unless another group has waited this long for memory.
 FAIR_WAIT_S = 0.25
 #: Counts of use are halved this often, so that worth follows what is used now.
@@ -77,7 +79,8 @@ class Group(Generic[E, J]):
     counted_at: float = 0.0
 
     def charge(self) -> int:
-        return min(self.memory_mb, max(FIRST_CHARGE_MB, self.peak_mb))
+        expected = max(LEAST_CHARGE_MB, self.peak_mb) if self.peak_mb else FIRST_CHARGE_MB
+        return min(self.memory_mb, expected)
 
     def worth(self, now: float) -> float:
         """Of one idle environment: the start time that keeping it saves per second, by MiB."""
@@ -249,13 +252,11 @@ class Pool(Generic[E, J]):
         return decisions
 
     def measured(self, environment: E, memory_mb: int) -> None:
-        """Charge it with what it was seen to use."""
+        """Charge it with the most that any of its kind was seen to use."""
         group = environment.group
         group.peak_mb = max(group.peak_mb, memory_mb)
-        charge = group.charge()
-        if charge > environment.charge_mb:
-            self.charged_mb += charge - environment.charge_mb
-            environment.charge_mb = charge
+        self.charged_mb += group.charge() - environment.charge_mb
+        environment.charge_mb = group.charge()
 
     def relieve(self, now: float) -> list[Decision[E, J]]:
         """Measured memory may have grown over the budget: evict idle environments until it fits."""
