@@ -69,9 +69,18 @@ class GroupCommitWriter:
         return future
 
     def _run(self) -> None:
-        with self._engine.connect() as connection:
-            while batch := self._wait_for_jobs():
-                _deliver(self._run_batch(connection, batch))
+        connection = self._engine.connect()
+        while batch := self._wait_for_jobs():
+            try:
+                outcomes = self._run_batch(connection, batch)
+            except Exception as error:  # such as a work that ended the transaction: its callers must not wait for ever
+                if not connection.closed:
+                    connection.invalidate()
+                connection.close()
+                connection = self._engine.connect()
+                outcomes = [_Outcome(job, error=error) for job in batch]
+            _deliver(outcomes)
+        connection.close()
 
     def _wait_for_jobs(self) -> list[_Job]:
         """All writes that wait, at least one; empty at the end."""

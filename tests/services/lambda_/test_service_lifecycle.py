@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,23 @@ def test_a_missing_tree_is_extracted_again_at_start(run: Callable[..., None]) ->
     async def second(world: World) -> None:
         tree = world.service.directory.find(*KEY, None).code_root  # type: ignore[union-attr]
         assert [path.name for path in tree.iterdir()] == ["app.py"]
+
+    run(first, second)
+
+
+def test_a_lost_package_does_not_keep_the_region_from_starting(
+    run: Callable[..., None], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def first(world: World) -> None:
+        await create(world)
+        await world.call("CreateFunction", **definition("other", Code={"ZipFile": zipped({"other.py": ""})}))
+        digest = (await world.settled()).package.sha256
+        shutil.rmtree(world.data_dir / "code" / digest)
+        shutil.rmtree(world.data_dir / "packages" / digest[:2])
+
+    async def second(world: World) -> None:
+        assert len((await world.call("ListFunctions"))["Functions"]) == 2
+        assert "gone or damaged" in caplog.text
 
     run(first, second)
 

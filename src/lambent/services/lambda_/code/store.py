@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import hashlib
+import logging
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
@@ -23,6 +24,8 @@ from lambent.services.lambda_.errors import RequestEntityTooLargeException
 from lambent.storage.blobs import Blobs
 from lambent.storage.faults import StorageFull
 from lambent.storage.files import TEMPORARY_PREFIX, make_folder, temporary_path
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -121,13 +124,20 @@ class CodeStore:
         self._zips.delete(digest)
         return doomed
 
+    def _extract_again(self, digest: str) -> None:
+        try:
+            extract(archive.read(self._zips.get(digest)), self.tree(digest))
+        except (FileNotFoundError, archive.BadPackage) as error:
+            # Somebody else's hand was in the data dir. One broken function must not keep the others from starting.
+            log.error("The package %s is gone or damaged, functions that use it cannot run: %s", digest, error)
+
     def _start(self, referenced: Collection[str]) -> None:
         for leftover in self._trees.glob(f"{TEMPORARY_PREFIX}*"):
             _remove_tree(leftover)
         self._zips.sweep_temporary()
         for digest in referenced:
             if not self.tree(digest).is_dir():
-                extract(archive.read(self._zips.get(digest)), self.tree(digest))
+                self._extract_again(digest)
 
 
 def _check_size(data: bytes) -> None:
