@@ -75,6 +75,20 @@ def test_lines_written_out_of_turn_are_read_in_order_of_time(tmp_path: Path) -> 
     run(scenario())
 
 
+@pytest.mark.parametrize("timestamp", [-1, -(2**70), 10**14, 2**64, 2**70])
+def test_absurd_timestamp_of_a_function_stops_nobodys_log(tmp_path: Path, timestamp: int) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as store:
+            writer = store.open_stream(*WHO, FUNCTION, "s")
+            writer.write(timestamp, b"odd")
+            store.open_stream(*WHO, FUNCTION, "other").write(NOW, b"line")
+            await store.flush()
+            assert await messages(store, stream(store, FUNCTION)) == [b"odd"]
+            assert await messages(store, stream(store, FUNCTION, "other")) == [b"line"]
+
+    run(scenario())
+
+
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     flushes=st.lists(

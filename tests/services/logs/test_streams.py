@@ -88,5 +88,7 @@ def test_group_is_found_by_name_or_either_arn_and_never_by_both(client: Any, gro
     neither = refusal(client.describe_log_streams)
     assert both == neither
     assert both[0] == "InvalidParameterException"
+    foreign = arn.replace("us-east-1", "eu-west-1")
+    assert refusal(client.describe_log_streams, logGroupIdentifier=foreign) == NO_GROUP
     wrong = refusal(client.describe_log_streams, logGroupIdentifier="arn:aws:s3:::bucket")
     assert wrong[0] == "InvalidParameterException"

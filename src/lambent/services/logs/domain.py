@@ -9,7 +9,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from lambent.arn import Arn, partition_of
-from lambent.services.logs.errors import InvalidParameterException, TooManyTagsException
+from lambent.services.logs.errors import (
+    InvalidParameterException,
+    ResourceNotFoundException,
+    TooManyTagsException,
+)
 
 #: What AWS adds to each event's message when it counts bytes.
 BILLED_OVERHEAD = 26
@@ -67,14 +71,19 @@ def group_arn(account: str, region: str, name: str) -> str:
     return f"arn:{partition_of(region)}:logs:{region}:{account}:log-group:{name}"
 
 
-def group_name(identifier: str) -> str:
-    """The group that a name or an ARN (with or without `:*`) stands for."""
+def group_name(identifier: str, account: str, region: str) -> str:
+    """The group that a name or an ARN (with or without `:*`) stands for.
+
+    Raises ResourceNotFoundException where the ARN is another account's or region's.
+    """
     arn = Arn.parse(identifier)
     if arn is None:
         return identifier
     kind, _, name = arn.resource.removesuffix(":*").partition(":")
     if arn.service != "logs" or kind != "log-group" or not name:
         raise InvalidParameterException(f"Invalid log group ARN: {identifier}")
+    if (arn.account, arn.region) != (account, region):
+        raise ResourceNotFoundException
     return name
 
 

@@ -17,10 +17,6 @@ class ResourceAlreadyExistsException(AwsError):
     """The specified log group already exists"""
 
 
-class OperationAbortedException(AwsError):
-    """Multiple concurrent requests to update the same resource were in conflict."""
-
-
 class TooManyTagsException(AwsError):
     """A resource can have no more than 50 tags."""
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 from lambent.clock import Clock
 from lambent.services.logs import blocks, loading
 from lambent.services.logs.catalogue import Group, GroupRow, Row, Stream, encode_rows
-from lambent.services.logs.domain import DAY_MS
+from lambent.services.logs.domain import DAY_MS, FOREVER_MS
 from lambent.services.logs.errors import ServiceUnavailableException
 from lambent.services.logs.index import Index
 from lambent.services.logs.reader import Page, Query, read_page
@@ -404,7 +404,10 @@ def _encode(batch: _Batch, journal: Journal) -> tuple[list[Run], list[bytes]]:
 def _in_order(times: list[int], messages: list[bytes]) -> tuple[list[int], list[bytes]]:
     """Sorted by time, stably: an environment's two pipes may be read a little out of turn."""
     ordered = sorted(times)
-    if ordered == times:
-        return times, messages
-    order = sorted(range(len(times)), key=times.__getitem__)
-    return ordered, [messages[i] for i in order]
+    if ordered != times:
+        order = sorted(range(len(times)), key=times.__getitem__)
+        messages = [messages[i] for i in order]
+    if ordered[0] < 0 or ordered[-1] > FOREVER_MS:
+        # A function frames its own log lines, with any number for a time.
+        ordered = [min(max(0, time), FOREVER_MS) for time in ordered]
+    return ordered, messages

@@ -31,7 +31,11 @@ class Operations:
         name, identifier = params.get("logGroupName"), params.get("logGroupIdentifier")
         if (name is None) == (identifier is None):
             raise InvalidParameterException("Exactly one of logGroupName and logGroupIdentifier must be specified.")
-        return self._group(context, name if name is not None else group_name(identifier or ""))
+        return self._group(context, name) if name is not None else self._group_of(context, identifier or "")
+
+    def _group_of(self, context: Context, identifier: str) -> Group:
+        """By name or ARN."""
+        return self._group(context, group_name(identifier, context.account, context.region))
 
     @staticmethod
     def _stream(group: Group, name: str) -> Stream:

@@ -56,7 +56,7 @@ class GroupOperations(Operations):
         await self._store.flush()
         groups: Iterable[Group] = self._store.groups(context.account, context.region)
         if identifiers := params.get("logGroupIdentifiers"):
-            names = {group_name(identifier) for identifier in identifiers}
+            names = {group_name(identifier, context.account, context.region) for identifier in identifiers}
             groups = (group for group in groups if group.row.name in names)
         if params.get("includeLinkedAccounts") and params.get("accountIdentifiers"):
             groups = (group for group in groups if group.row.account in params["accountIdentifiers"])
@@ -86,7 +86,7 @@ class GroupOperations(Operations):
 
     async def PutLogGroupDeletionProtection(self, context: Context, params: Params) -> Result:
         await self._store.flush()
-        group = self._group(context, group_name(params["logGroupIdentifier"]))
+        group = self._group_of(context, params["logGroupIdentifier"])
         self._store.update_group(
             group, msgspec.structs.replace(group.row, protected=params["deletionProtectionEnabled"])
         )

@@ -10,7 +10,7 @@ from lambent.arn import Arn
 from lambent.context import Context
 from lambent.services.logs.catalogue import Group
 from lambent.services.logs.domain import check_tags, group_name
-from lambent.services.logs.errors import InvalidParameterException, ResourceNotFoundException
+from lambent.services.logs.errors import InvalidParameterException
 from lambent.services.logs.operations.base import Operations, Params, Result
 
 
@@ -38,12 +38,9 @@ class TagOperations(Operations):
         return self._group(context, name)
 
     async def _group_of_arn(self, context: Context, text: str) -> Group:
-        arn = Arn.parse(text)
-        if arn is None:
+        if Arn.parse(text) is None:
             raise InvalidParameterException(f"Invalid resource ARN: {text}")
-        if (arn.account, arn.region) != (context.account, context.region):
-            raise ResourceNotFoundException("The specified resource does not exist.")
-        return await self._group_of_name(context, group_name(text))
+        return await self._group_of_name(context, group_name(text, context.account, context.region))
 
     async def _tag(self, group: Group, tags: dict[str, str]) -> Result:
         return await self._set(group, {**group.row.tags, **tags})
