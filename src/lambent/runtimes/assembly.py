@@ -34,7 +34,7 @@ def assemble_python(folder: Path) -> None:
 
 
 def assemble_nodejs(folder: Path) -> None:
-    _copy_files([*(_HERE / "nodejs").glob("*.mjs"), _HERE / "nodejs" / "launch"], folder)
+    _copy_files([*(_HERE / "nodejs").glob("*.?js"), _HERE / "nodejs" / "launch"], folder)
 
 
 def assemble_provided(folder: Path) -> None:

@@ -1,7 +1,7 @@
 // The process of a Node function. Waits for its INIT frame (a pooled process starts before there is a function), loads
 // the handler and answers invocations, with the semantics of AWS's Node runtimes.
 
-import { Module } from 'node:module';
+import { createRequire, Module } from 'node:module';
 
 import { Channel } from './channel.mjs';
 import { patchConsole } from './console.mjs';
@@ -19,6 +19,8 @@ const channel = new Channel(takeDescriptor('LAMBENT_CHANNEL_FD'), onFrame);
 const logFd = takeDescriptor('_LAMBDA_TELEMETRY_LOG_FD');
 let logError;
 let runner = null;
+
+createRequire(import.meta.url)('./warm.cjs');
 
 function takeDescriptor(name) {
   const fd = Number(process.env[name]);
