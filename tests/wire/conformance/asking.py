@@ -27,7 +27,7 @@ def ask(
     """A request; `service` signs it (only in name), `target` is its X-Amz-Target."""
     pairs = [(b"host", b"127.0.0.1:4566")]
     if service:
-        scope = f"AKID/20250101/eu-west-1/{service}/aws4_request"
+        scope = f"Credential=AKID/20250101/eu-west-1/{service}/aws4_request"
         pairs.append(
             (b"authorization", f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0".encode())
         )

@@ -122,7 +122,7 @@ def _float(value: Any) -> float:
         return value
     if type(value) is int:
         return float(value)
-    if value in {"NaN", "Infinity", "-Infinity"}:
+    if type(value) is str and value in {"NaN", "Infinity", "-Infinity"}:
         return read_float(value)
     raise wrong_type(value, "Double")
 

@@ -43,7 +43,7 @@ class QuerySerializer:
         out.append(f"<Type>{'Sender' if fault.sender else 'Receiver'}</Type><Code>{escape(fault.code)}</Code>")
         out.append(f"<Message>{escape(fault.message)}</Message>")
         if fault.shape:
-            members = frozenset(name for name in fault.shape.members if name not in {"Type", "Code", "Message"})
+            members = frozenset(n for n in fault.shape.members if n.lower() not in {"type", "code", "message"})
             self._xml.members(fault.shape, members)(fault.members, out)
         out.append(f"</Error><RequestId>{escape(request.id)}</RequestId></ErrorResponse>")
         return Response(fault.status, _headers(request) + fault_headers(fault), "".join(out).encode())

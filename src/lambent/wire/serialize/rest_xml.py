@@ -16,6 +16,8 @@ from lambent.wire.serialize.xml_values import Out, Write, XmlWriter, escape, esc
 
 _DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _XML = b"application/xml"
+#: Members that an error's envelope has written already.
+_ENVELOPE = frozenset({"type", "code", "message"})
 
 
 class RestXmlSerializer:
@@ -112,11 +114,11 @@ class RestXmlSerializer:
     def _extra_members(self, fault: Fault, out: Out) -> None:
         known = fault.shape.members if fault.shape else {}
         if fault.shape and known:
-            members = frozenset(n for n in body_members(fault.shape) if n not in {"Type", "Code", "Message", "message"})
+            members = frozenset(n for n in body_members(fault.shape) if n.lower() not in _ENVELOPE)
             self._xml.members(fault.shape, members)(fault.members, out)
         for name, value in fault.members.items():
             # S3 names what an error is about (`BucketName`, `Key`) without its model saying so.
-            if name not in known and name not in {"Type", "Code", "Message", "message"}:
+            if name not in known and name.lower() not in _ENVELOPE:
                 out.append(f"<{name}>{escape(str(value))}</{name}>")
 
 
