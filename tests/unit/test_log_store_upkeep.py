@@ -227,7 +227,7 @@ def test_lines_are_synced_within_about_a_second_without_anybody_waiting(
             start = time.monotonic()
             store.open_stream(*WHO, "g", "s").write(NOW, b"line")
             await until(lambda: synced)
-            assert synced[0] - start < 1.3
+            assert synced[0] - start < 2
 
     run(scenario())
 
