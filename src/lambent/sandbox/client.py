@@ -214,7 +214,12 @@ class SupervisorClient:
 
     async def launch(self, spec: LaunchSpec) -> Sandbox:
         """A sandbox with the runtime's process started in it. Raises SandboxError."""
-        reply, fds = await self._ask({"do": "launch", "spec": to_json(spec)})
+        try:
+            reply, fds = await self._ask({"do": "launch", "spec": to_json(spec)})
+        except asyncio.CancelledError:
+            # Whoever asked is gone. In order behind the launch, so that it finds what that made.
+            self._tell({"do": "destroy", "id": spec.id})
+            raise
         sandbox = self._sandboxes[spec.id] = Sandbox(self, reply, fds)
         return sandbox
 
@@ -257,13 +262,14 @@ class SupervisorClient:
         future = self._pending[self._seq] = self._loop.create_future()
         self._link.send({**message, "seq": self._seq})
         self._write_when_possible()
-        try:
-            result: tuple[dict[str, Any], dict[str, int]] = await future
-            return result
-        except asyncio.CancelledError:
-            # Whoever asked is gone: what still comes for it is given back.
-            future.add_done_callback(_close_unclaimed)
-            raise
+        result: tuple[dict[str, Any], dict[str, int]] = await future
+        return result
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        """Send a command whose answer nobody waits for."""
+        if self._link.sock.fileno() >= 0:
+            self._link.send({**message, "seq": 0})
+            self._write_when_possible()
 
     def _write_when_possible(self) -> None:
         if self._loop is None or self._link.is_congested == self._is_writing:
@@ -337,8 +343,3 @@ def _socket(fd: int | None) -> socket.socket | None:
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
     return sock
-
-
-def _close_unclaimed(future: asyncio.Future[tuple[dict[str, Any], dict[str, int]]]) -> None:
-    if not future.cancelled() and future.exception() is None:
-        commands.close_all(list(future.result()[1].values()))

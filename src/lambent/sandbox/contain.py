@@ -114,6 +114,9 @@ def _start_init(plan: Dict[str, Any]) -> "tuple[int, Any, Any]":
     pid = os.fork()
     if pid == 0:
         try:
+            # With its own copy of the other ends it would never see the builder end.
+            ours.close()
+            control.close()
             _run_init(plan, theirs, control_inside.fileno())
         except SandboxError as error:
             commands.send(theirs, {"error": error.to_json()})

@@ -4,6 +4,7 @@ Lives in the supervisor and is driven by its loop; answers the server through it
 """
 
 import collections
+import fcntl
 import os
 import re
 import time
@@ -19,6 +20,7 @@ _BUILDERS = 2
 #: Asked of one builder at a time, so that the order of requests can still change.
 _QUEUE_DEPTH = 2
 _BUILD_RETRY = 1.0
+_LOCK_PATIENCE = 3.0
 #: How often to look whether the kernel lets go of a cgroup, and how long.
 _REMOVE_INTERVAL = 0.05
 _ID = re.compile(r"[0-9a-f]{1,64}\Z")
@@ -51,6 +53,7 @@ class Fleet:
         # Descriptors, opened by start()
         self._data_fd = -1
         self._home_fd = -1
+        self._lock_fd = -1
         self._pid_namespace_fd = -1
         self._host_fds: Dict[str, int] = {}
         self._blanks: Optional[scratch.Blanks] = None
@@ -83,6 +86,7 @@ class Fleet:
         self._pid_namespace_fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         folder = f"{self._data_dir}/sandbox"
         os.makedirs(f"{folder}/root", mode=0o700, exist_ok=True)
+        self._lock(folder)
         self._host_fds = {
             "proc": os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
             "dev": os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
@@ -94,6 +98,21 @@ class Fleet:
             self._unremoved = cgroup.sweep(self._ground.hierarchies)
             self._remove_cgroups()
         self._fill()
+
+    def _lock(self, folder: str) -> None:
+        """Two supervisors of one data dir would sweep away each other's sandboxes. Held until this process ends."""
+        self._lock_fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + _LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError as error:
+                # The supervisor of a server that was just killed is cleaning up.
+                if time.monotonic() > deadline:
+                    hint = "It serves another region; end that one or choose another data dir."
+                    raise SandboxError("flock", folder, error.errno or 0, hint) from error
+                time.sleep(0.01)
 
     def end(self) -> None:
         """Kill everything; `is_gone` says when it is."""
@@ -145,10 +164,17 @@ class Fleet:
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
         if shell is None:
+            self._give_up(environment_id)
             self._server.send({"re": seq})
         else:
             self._bury(shell, seq)
             self._fill()
+
+    def _give_up(self, environment_id: str) -> None:
+        for request in [request for request in self._waiting if request.spec.id == environment_id]:
+            self._waiting.remove(request)
+            failure = SandboxError("launch", environment_id, 0, "It was destroyed before it was made.")
+            self._server.send({"re": request.seq, "error": failure.to_json()})
 
     def prepare(self, name: str) -> None:
         """Keep started processes of that runtime ready from now on."""
@@ -174,7 +200,8 @@ class Fleet:
         }
 
     def _check(self, spec: LaunchSpec) -> None:
-        if not _ID.match(spec.id) or spec.id in self._assigned:
+        waiting = any(request.spec.id == spec.id for request in self._waiting)
+        if not _ID.match(spec.id) or spec.id in self._assigned or waiting:
             raise SandboxError("launch", spec.id, 0, "An id is new and hexadecimal.")
         if spec.runtime not in self._runtimes:
             raise SandboxError("launch", spec.runtime, 0, "The supervisor was not started with this runtime.")

@@ -68,8 +68,10 @@ class Spawner:
             # Whatever it was, the code behind it must not run; the supervisor tells the server why.
             if not isinstance(error, SandboxError):
                 error = SandboxError("enter", traceback.format_exc())
-            commands.send(self._control, {"failed": request["spawn"], "error": error.to_json()})
-            os._exit(125)
+            try:
+                commands.send(self._control, {"failed": request["spawn"], "error": error.to_json()})
+            finally:
+                os._exit(125)
         try:
             _arrange(fds)
             # Its number may soon be a descriptor of the function's, which this object must not close.

@@ -119,6 +119,8 @@ def _keep_only(fds: List[int]) -> None:
 
 
 def end(worker: Worker) -> None:
+    """Kill it and wait until it is gone, which does not take long: it shares nothing that could hold it up."""
     worker.link.close()
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(worker.pid, signal.SIGKILL)
+        os.waitpid(worker.pid, 0)
