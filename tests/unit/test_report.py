@@ -51,29 +51,26 @@ def test_report_as_text(fields: dict[str, Any], line: bytes) -> None:
     head = (
         b"REPORT RequestId: r-1\tDuration: 3.01 ms\tBilled Duration: 4 ms\tMemory Size: 128 MB\tMax Memory Used: 36 MB"
     )
-    assert Reporter.of(function(), "i").report(NOW, record(**fields)) == head + line
+    assert Reporter.of(function(), "i").end(NOW, record(**fields)) == (b"END RequestId: r-1\n", head + line)
 
 
-def test_start_and_end_as_text() -> None:
-    reporter = Reporter.of(function(version="7"), "i")
-    assert reporter.start(NOW, "r-1") == b"START RequestId: r-1 Version: 7\n"
-    assert reporter.end(NOW, record()) == b"END RequestId: r-1\n"
+def test_start_as_text() -> None:
+    assert Reporter.of(function(version="7"), "i").start(NOW, "r-1") == (b"START RequestId: r-1 Version: 7\n",)
 
 
 def test_init_lines_as_text() -> None:
     reporter = Reporter.of(function(runtime="nodejs20.x", region="eu-west-1"), "i")
-    start = reporter.init_start(NOW)
-    assert start is not None
+    [start] = reporter.init_start(NOW)
     assert re.fullmatch(
         rb"INIT_START Runtime Version: nodejs:20\.v1\tRuntime Version ARN: "
         rb"arn:aws:lambda:eu-west-1::runtime:[0-9a-f]{64}\n",
         start,
     )
     assert reporter.init_report(NOW, "init", 10008.566, "timeout", "Sandbox.Timedout") == (
-        b"INIT_REPORT Init Duration: 10008.57 ms\tPhase: init\tStatus: timeout\n"
+        b"INIT_REPORT Init Duration: 10008.57 ms\tPhase: init\tStatus: timeout\n",
     )
     assert reporter.init_report(NOW, "invoke", 99.65, "failure", "Runtime.ExitError") == (
-        b"INIT_REPORT Init Duration: 99.65 ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError\n"
+        b"INIT_REPORT Init Duration: 99.65 ms\tPhase: invoke\tStatus: error\tError Type: Runtime.ExitError\n",
     )
 
 
@@ -94,13 +91,13 @@ def test_runtimes_have_a_version_in_init_start(runtime: str, named: str) -> None
 
 def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
     reporter = Reporter.of(function(log_format="JSON", system_log_level="DEBUG"), "instance")
-    start = json.loads(reporter.start(NOW, "r-1") or b"")
+    [start] = map(json.loads, reporter.start(NOW, "r-1"))
     assert start == {
         "time": "2026-01-31T12:00:00.123Z",
         "type": "platform.start",
         "record": {"requestId": "r-1", "version": "$LATEST"},
     }
-    report = json.loads(reporter.report(NOW, record(init_ms=110.1)) or b"")
+    _, report = map(json.loads, reporter.end(NOW, record(init_ms=110.1)))
     assert (report["type"], report["record"]) == (
         "platform.report",
         {
@@ -115,33 +112,27 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
             "status": "success",
         },
     )
-    failed = json.loads(reporter.end(NOW, record(status="failure", error_type="Runtime.ExitError")) or b"")
+    failed, _ = map(json.loads, reporter.end(NOW, record(status="failure", error_type="Runtime.ExitError")))
     assert failed["type"] == "platform.runtimeDone"
     assert (failed["record"]["status"], failed["record"]["errorType"]) == ("error", "Runtime.ExitError")
-    init = json.loads(reporter.init_start(NOW) or b"")["record"]
+    init = json.loads(reporter.init_start(NOW)[0])["record"]
     assert (init["instanceId"], init["runtimeVersion"]) == ("instance", "python:3.12.v1")
 
 
 @pytest.mark.parametrize(
     ("level", "shown"),
     [
-        ("DEBUG", ["start", "done", "report", "failed done", "failed report"]),
-        ("INFO", ["start", "report", "failed done", "failed report"]),
-        (None, ["start", "report", "failed done", "failed report"]),
-        ("WARN", ["failed done", "failed report"]),
+        ("DEBUG", ["start", "runtimeDone", "report", "runtimeDone", "report"]),
+        ("INFO", ["start", "report", "runtimeDone", "report"]),
+        (None, ["start", "report", "runtimeDone", "report"]),
+        ("WARN", ["runtimeDone", "report"]),
     ],
 )
 def test_the_system_level_hides_json_lines_below_it(level: str | None, shown: list[str]) -> None:
     reporter = Reporter.of(function(log_format="JSON", system_log_level=level), "i")
     failed = record(status="timeout", error_type="Sandbox.Timedout")
-    lines = {
-        "start": reporter.start(NOW, "r"),
-        "done": reporter.end(NOW, record()),
-        "report": reporter.report(NOW, record()),
-        "failed done": reporter.end(NOW, failed),
-        "failed report": reporter.report(NOW, failed),
-    }
-    assert [name for name, line in lines.items() if line is not None] == shown
+    lines = [*reporter.start(NOW, "r"), *reporter.end(NOW, record()), *reporter.end(NOW, failed)]
+    assert [json.loads(line)["type"] for line in lines] == [f"platform.{name}" for name in shown]
 
 
 def test_names_and_times() -> None:

@@ -22,7 +22,7 @@ from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader
-from lambent.invoke.report import Reporter, billed_ms, log_stream_name
+from lambent.invoke.report import Lines, Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
 from lambent.invoke.timers import Timer, Timers
@@ -114,6 +114,8 @@ class Environment:
         # Whole life
         self.state = State.STARTING
         self.born_at = services.clock.monotonic()
+        #: When it should be replaced.
+        self.old_at = self.born_at + _LIFETIME_S
         self._timer = Timer(self._on_timer)
         self.log_stream = log_stream_name(services.clock.now(), function.version, self.id)
         self._stream = LogStream(
@@ -163,7 +165,8 @@ class Environment:
         if sandbox.endpoint is not None:
             services.attach_endpoint(sandbox.id, sandbox.endpoint)
         self._move(Event.LAUNCHED)
-        self._write_line(self._reporter.init_start(self._clock.now()))
+        wall = self._clock.now()
+        self._write_lines(self._reporter.init_start(wall), wall)
         self._begin_init(INIT_LIMIT_S)
 
     def _begin_init(self, limit_s: float) -> None:
@@ -239,7 +242,7 @@ class Environment:
         self._started_at, self._started_wall = started_at, wall
         if invocation.log_tail:
             self._stream.begin_tail()
-        self._write_line(self._reporter.start(wall, invocation.request_id), wall)
+        self._write_lines(self._reporter.start(wall, invocation.request_id), wall)
         return wall
 
     # ---- what the runtime tells ----
@@ -410,8 +413,7 @@ class Environment:
             self.log_stream,
         )
         wall = self._clock.now()
-        self._write_line(self._reporter.end(wall, record), wall)
-        self._write_line(self._reporter.report(wall, record), wall)
+        self._write_lines(self._reporter.end(wall, record), wall)
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
             job.done.set_result(
@@ -472,9 +474,6 @@ class Environment:
         elif state in (State.FROZEN, State.STOPPED):
             self._owner.environment_expired(self, "it was idle for too long")
 
-    def is_old(self, now: float) -> bool:
-        return now - self.born_at > _LIFETIME_S
-
     def _move(self, event: Event) -> None:
         try:
             self.state = TRANSITIONS[self.state, event]
@@ -482,13 +481,15 @@ class Environment:
             raise IllegalTransition(self.state, event) from None
 
     def _report_init(self, phase: str, now: float, outcome: Outcome) -> None:
+        wall = self._clock.now()
         duration_ms = (now - self._init_at) * 1000
-        line = self._reporter.init_report(self._clock.now(), phase, duration_ms, outcome.status, outcome.error_type)
-        self._write_line(line)
+        lines = self._reporter.init_report(wall, phase, duration_ms, outcome.status, outcome.error_type)
+        self._write_lines(lines, wall)
 
-    def _write_line(self, line: bytes | None, wall: float | None = None) -> None:
-        if line is not None:
-            self._write(int((self._clock.now() if wall is None else wall) * 1000), line)
+    def _write_lines(self, lines: Lines, wall: float) -> None:
+        timestamp_ms = int(wall * 1000)
+        for line in lines:
+            self._write(timestamp_ms, line)
 
     def _sample_memory(self, now: float) -> None:
         if self._sandbox is not None:

@@ -248,7 +248,7 @@ class Invoker:
         job.admission.release(job.load)
         for sink in self._records:
             sink.record(record)
-        if environment.is_old(now):
+        if now > environment.old_at:
             self._discard(environment, "its credentials are about to expire")
             return
         decisions = self._pool.release(environment, now)

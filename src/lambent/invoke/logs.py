@@ -67,6 +67,7 @@ class LogStream:
         self.write(int(self._now() * 1000), message)
 
     def begin_tail(self) -> None:
+        """Keep the end of what is written from here on."""
         self._tail = bytearray()
 
     def take_tail(self) -> bytes | None:
@@ -203,6 +204,8 @@ class OutputReader:
         # Per runtime process
         self._sources: dict[int, RawLines | TelemetryFrames] = {}
         self._poll = select.poll()
+        #: Whether anything was read since the last flush.
+        self._unflushed = False
         #: Invariant: the event loop watches the sources iff this is True.
         self._reading = False
 
@@ -243,8 +246,10 @@ class OutputReader:
 
     def flush(self) -> None:
         """The invocation is over: lines without an end are written as they are."""
-        for source in self._sources.values():
-            source.flush()
+        if self._unflushed:
+            self._unflushed = False
+            for source in self._sources.values():
+                source.flush()
 
     def _on_readable(self, fd: int) -> None:
         """Called by the event loop."""
@@ -267,6 +272,7 @@ class OutputReader:
             self._drop(fd)
             return
         events = source.feed(data)
+        self._unflushed = True
         self._refill()
         self._allowance -= len(data) + _EVENT_WEIGHT * events
 

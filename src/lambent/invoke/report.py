@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from math import ceil
 from string import ascii_lowercase
 from typing import Any
@@ -37,8 +38,12 @@ def runtime_version_arn(region: str, runtime: str) -> str:
     return f"arn:{partition_of(region)}:lambda:{region}::runtime:{digest}"
 
 
+#: System lines to be written; none where the level hides them.
+Lines = Sequence[bytes]
+
+
 class Reporter:
-    """Makes the system lines of one function version, text or JSON. A line that the level hides is None.
+    """Makes the system lines of one function version as text.
 
     `of` picks the format once per environment, so that an invocation formats and never asks.
     """
@@ -52,30 +57,24 @@ class Reporter:
         self._start_tail = f" Version: {function.version}\n"
         self._memory = f" ms\tMemory Size: {function.memory_mb} MB\tMax Memory Used: "
 
-    def init_start(self, now: float) -> bytes | None:
+    def init_start(self, now: float) -> Lines:
         function = self._function
         return (
             f"INIT_START Runtime Version: {runtime_version(function.runtime)}\t"
-            f"Runtime Version ARN: {runtime_version_arn(function.region, function.runtime)}\n"
-        ).encode()
+            f"Runtime Version ARN: {runtime_version_arn(function.region, function.runtime)}\n".encode(),
+        )
 
-    def init_report(
-        self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None
-    ) -> bytes | None:
+    def init_report(self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None) -> Lines:
         """Of an init that went wrong; a good one shows in the first REPORT."""
-        if status == SUCCESS:
-            return None
         kind = f"\tError Type: {error_type}" if error_type and status != TIMEOUT else ""
         words = "timeout" if status == TIMEOUT else "error"
-        return f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {words}{kind}\n".encode()
+        return (f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {words}{kind}\n".encode(),)
 
-    def start(self, now: float, request_id: str) -> bytes | None:
-        return f"START RequestId: {request_id}{self._start_tail}".encode()
+    def start(self, now: float, request_id: str) -> Lines:
+        return (f"START RequestId: {request_id}{self._start_tail}".encode(),)
 
-    def end(self, now: float, record: InvocationRecord) -> bytes | None:
-        return f"END RequestId: {record.request_id}\n".encode()
-
-    def report(self, now: float, record: InvocationRecord) -> bytes | None:
+    def end(self, now: float, record: InvocationRecord) -> Lines:
+        """END and REPORT."""
         line = (
             f"REPORT RequestId: {record.request_id}\tDuration: {record.duration_ms:.2f} ms"
             f"\tBilled Duration: {record.billed_ms}{self._memory}{record.max_memory_used_mb} MB\t"
@@ -86,7 +85,7 @@ class Reporter:
             line += "Status: timeout"
         elif record.status == FAILURE:
             line += f"Status: error\tError Type: {record.error_type}"
-        return (line + "\n").encode()
+        return f"END RequestId: {record.request_id}\n".encode(), (line + "\n").encode()
 
 
 class JsonReporter(Reporter):
@@ -97,7 +96,7 @@ class JsonReporter(Reporter):
         self._instance_id = instance_id
         self._rank = _RANKS.get(function.system_log_level or "INFO", 1)
 
-    def init_start(self, now: float) -> bytes | None:
+    def init_start(self, now: float) -> Lines:
         function = self._function
         record = {
             "initializationType": "on-demand",
@@ -111,9 +110,7 @@ class JsonReporter(Reporter):
         }
         return self._event("INFO", now, "platform.initStart", record)
 
-    def init_report(
-        self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None
-    ) -> bytes | None:
+    def init_report(self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None) -> Lines:
         record: dict[str, Any] = {
             "initializationType": "on-demand",
             "phase": phase,
@@ -122,37 +119,39 @@ class JsonReporter(Reporter):
         }
         if error_type and status != TIMEOUT:
             record["errorType"] = error_type
-        return self._event("DEBUG" if status == SUCCESS else "WARN", now, "platform.initReport", record)
+        return self._event("WARN", now, "platform.initReport", record)
 
-    def start(self, now: float, request_id: str) -> bytes | None:
+    def start(self, now: float, request_id: str) -> Lines:
         record = {"requestId": request_id, "version": self._function.version}
         return self._event("INFO", now, "platform.start", record)
 
-    def end(self, now: float, record: InvocationRecord) -> bytes | None:
-        """JSON logs have `platform.runtimeDone` where text has END."""
-        fields = {
-            "requestId": record.request_id,
-            **_json_result(record),
-            "metrics": {"durationMs": round(record.duration_ms, 3)},
-        }
-        return self._event("DEBUG" if record.status == SUCCESS else "WARN", now, "platform.runtimeDone", fields)
-
-    def report(self, now: float, record: InvocationRecord) -> bytes | None:
+    def end(self, now: float, record: InvocationRecord) -> Lines:
+        """platform.runtimeDone, where text has END, and platform.report."""
+        result: dict[str, Any] = {"status": _json_status(record.status, record.error_type)}
+        if record.error_type and record.status != TIMEOUT:
+            result["errorType"] = record.error_type
+        duration_ms = round(record.duration_ms, 3)
+        done = {"requestId": record.request_id, **result, "metrics": {"durationMs": duration_ms}}
         metrics = {
-            "durationMs": round(record.duration_ms, 3),
+            "durationMs": duration_ms,
             "billedDurationMs": record.billed_ms,
             "memorySizeMB": record.memory_mb,
             "maxMemoryUsedMB": record.max_memory_used_mb,
         }
         if record.init_ms is not None:
             metrics["initDurationMs"] = round(record.init_ms, 3)
-        fields = {"requestId": record.request_id, "metrics": metrics, **_json_result(record)}
-        return self._event("INFO" if record.status == SUCCESS else "WARN", now, "platform.report", fields)
+        report = {"requestId": record.request_id, "metrics": metrics, **result}
+        good = record.status == SUCCESS
+        return (
+            *self._event("DEBUG" if good else "WARN", now, "platform.runtimeDone", done),
+            *self._event("INFO" if good else "WARN", now, "platform.report", report),
+        )
 
-    def _event(self, level: str, now: float, kind: str, record: dict[str, Any]) -> bytes | None:
+    def _event(self, level: str, now: float, kind: str, record: dict[str, Any]) -> Lines:
         if _RANKS[level] < self._rank:
-            return None
-        return json.dumps({"time": iso_time(now), "type": kind, "record": record}, separators=(",", ":")).encode()
+            return ()
+        event = {"time": iso_time(now), "type": kind, "record": record}
+        return (json.dumps(event, separators=(",", ":")).encode(),)
 
 
 def iso_time(now: float) -> str:
@@ -164,13 +163,6 @@ def iso_time(now: float) -> str:
 def log_stream_name(now: float, version: str, suffix: str) -> str:
     """`2026/01/31/[$LATEST]<32 hex>`."""
     return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{version}]{suffix}"
-
-
-def _json_result(record: InvocationRecord) -> dict[str, Any]:
-    fields: dict[str, Any] = {"status": _json_status(record.status, record.error_type)}
-    if record.error_type and record.status != TIMEOUT:
-        fields["errorType"] = record.error_type
-    return fields
 
 
 def _json_status(status: str, error_type: str | None) -> str:
