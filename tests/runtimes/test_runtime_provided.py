@@ -5,14 +5,6 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from lambent.runtimes.provided import entrypoint_fault
-
-
-def bootstrap(folder: Path, text: str, mode: int = 0o755) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / "bootstrap").write_text(f"#!/bin/sh\necho {text} $_HANDLER\n")
-    (folder / "bootstrap").chmod(mode)
-
 
 def launch(folders: dict[str, Path], task_root: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
@@ -24,23 +16,24 @@ def launch(folders: dict[str, Path], task_root: Path) -> subprocess.CompletedPro
     )
 
 
-def test_the_bootstrap_of_the_package_is_run(runtime_folders: dict[str, Path], tmp_path: Path) -> None:
-    bootstrap(tmp_path, "mine")
-    assert launch(runtime_folders, tmp_path).stdout == "mine my.handler\n"
-    assert entrypoint_fault(tmp_path, ()) is None
+def bootstrap(folder: Path, text: str, mode: int = 0o755) -> None:
+    (folder / "bootstrap").write_text(text)
+    (folder / "bootstrap").chmod(mode)
 
 
-def test_a_bootstrap_in_a_layer_counts_where_the_package_has_none(tmp_path: Path) -> None:
-    bootstrap(tmp_path / "layer", "layer")
-    (tmp_path / "code").mkdir()
-    assert entrypoint_fault(tmp_path / "code", (tmp_path / "layer",)) is None
+def test_the_bootstrap_of_the_package_becomes_the_process(runtime_folders: dict[str, Path], tmp_path: Path) -> None:
+    bootstrap(tmp_path, "#!/bin/sh\necho mine $_HANDLER\nexit 5\n")
+    done = launch(runtime_folders, tmp_path)
+    assert (done.stdout, done.returncode) == ("mine my.handler\n", 5)
 
 
-def test_a_missing_bootstrap_is_named_in_awss_words(runtime_folders: dict[str, Path], tmp_path: Path) -> None:
-    assert entrypoint_fault(tmp_path, ()) == ("Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]")
-    assert launch(runtime_folders, tmp_path).returncode == 127
+def test_without_a_bootstrap_the_start_fails_as_a_program_that_is_not_found(
+    runtime_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    done = launch(runtime_folders, tmp_path)
+    assert (done.stderr, done.returncode) == ("There is no bootstrap in the package or in a layer.\n", 127)
 
 
-def test_a_bootstrap_that_may_not_be_executed_is_refused(tmp_path: Path) -> None:
-    bootstrap(tmp_path, "mine", 0o644)
-    assert entrypoint_fault(tmp_path, ()) == "fork/exec /var/task/bootstrap: permission denied"
+def test_a_bootstrap_that_may_not_be_executed_fails_the_start(runtime_folders: dict[str, Path], tmp_path: Path) -> None:
+    bootstrap(tmp_path, "#!/bin/sh\n", 0o644)
+    assert launch(runtime_folders, tmp_path).returncode == 126
