@@ -29,6 +29,7 @@ from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
+from lambent.invoke.readiness import Readiness
 from lambent.ports import Resettable
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
@@ -126,6 +127,8 @@ class App:
         await invoker.start(self._url_inside())
         stack.push_async_callback(invoker.stop)
 
+        readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
+        stack.push_async_callback(readiness.stop)
         functions = LambdaService(
             data_dir=config.data_dir,
             database=database,
@@ -133,6 +136,7 @@ class App:
             invoker=invoker,
             clock=self._clock,
             account_concurrency=config.account_concurrency,
+            use_runtime=readiness.use,
         )
         await functions.start()
         stack.push_async_callback(functions.stop)

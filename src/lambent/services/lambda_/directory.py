@@ -5,6 +5,8 @@ Rebuilt from the rows at start, replaced after each commit. Used on the event lo
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lambent.ports import FunctionVersion
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.describe import code_sha256
@@ -15,8 +17,9 @@ from lambent.services.lambda_.names import LATEST
 class Directory:
     """Implements ports.FunctionDirectory."""
 
-    def __init__(self, code: CodeStore) -> None:
+    def __init__(self, code: CodeStore, use_runtime: Callable[[str], None] = lambda runtime: None) -> None:
         self._code = code
+        self._use_runtime = use_runtime
         self._versions: dict[tuple[str, str, str], FunctionVersion] = {}
 
     def __repr__(self) -> str:
@@ -29,6 +32,7 @@ class Directory:
 
     def put(self, function: Function) -> None:
         self._versions[function.key] = self._version(function)
+        self._use_runtime(function.settings.runtime)
 
     def remove(self, key: tuple[str, str, str]) -> None:
         self._versions.pop(key, None)

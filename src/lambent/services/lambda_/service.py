@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lambent.clock import Clock
@@ -48,11 +48,13 @@ class LambdaService:
         invoker: Invoker,
         clock: Clock,
         account_concurrency: int = 1000,
+        use_runtime: Callable[[str], None] = lambda runtime: None,
     ) -> None:
+        """`use_runtime` is told of the runtime of every function that exists, at once and again at each change."""
         self._database = database
         self._store = FunctionStore(secrets)
         self._code = CodeStore(data_dir)
-        self.directory = Directory(self._code)
+        self.directory = Directory(self._code, use_runtime)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
         machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
         self._functions = functions = Functions(database, self._store, self.directory, invoker)
