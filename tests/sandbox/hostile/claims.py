@@ -100,7 +100,7 @@ def _writes() -> list[Claim]:
             )
             for name in settings
         ),
-        Claim("trigger a magic SysRq", "files.write_kernel_setting", {"path": "/proc/sysrq-trigger"}, control=False),
+        Claim("trigger a magic SysRq", "files.trigger_sysrq"),
         Claim("remove its own code", "files.remove_code", {}, CONFINED, False),
         Claim("make its code folder writable", "files.open_up_code", {}, CONFINED, False),
         Claim("write its code through a hard link", "files.write_code_through_a_hard_link", {}, CONFINED, False),

@@ -32,10 +32,22 @@ def regions() -> Iterator[dict[Place, Region]]:
         region.stop()
 
 
+@pytest.fixture(scope="session")
+def failures() -> dict[Place, str]:
+    """Why a level's region could not be started: the first failure is the answer of every further test."""
+    return {}
+
+
 @pytest.fixture
-def region(place: Place, regions: dict[Place, Region]) -> Region:
+def region(place: Place, regions: dict[Place, Region], failures: dict[Place, str]) -> Region:
+    if place in failures:
+        pytest.fail(f"No region of level {place}: {failures[place]}", pytrace=False)
     if place not in regions:
-        regions[place] = region = Region(place)
-        region.deploy("hostile")
-        region.deploy("neighbour", handler="hostile.ping")
+        try:
+            regions[place] = region = Region(place)
+            region.deploy("hostile")
+            region.deploy("neighbour", handler="hostile.ping")
+        except BaseException as error:
+            failures[place] = str(error)
+            raise
     return regions[place]

@@ -7,9 +7,11 @@ the host. `guest.py` is the guest's init. Debian's package `user-mode-linux` bri
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
 KERNEL = "linux.uml"
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -109,6 +112,8 @@ def _boot(exchange: Path, memory_mb: int, timeout: float) -> str:
     ]
     process = subprocess.Popen(
         arguments,
+        # With whoever booted it the guest goes too, however he ends.
+        preexec_fn=_die_with_parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -121,6 +126,10 @@ def _boot(exchange: Path, memory_mb: int, timeout: float) -> str:
         process.kill()
         console, _ = process.communicate()
     return console.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _namespaces() -> list[str]:

@@ -53,6 +53,7 @@ def main(exchange_on_host):
     mount_devices()
     load_modules(job["modules"])
     bring_loopback_up()
+    add_rootless_user()
     identity = enter_rootless() if job["user"] == "rootless" else {}
     status = run_job(job, f"{exchange}/output", identity)
     write(f"{exchange}/status", str(status))
@@ -103,7 +104,6 @@ def bring_loopback_up():
 
 def enter_rootless():
     """A fresh user, in a cgroup delegated to it as systemd's Delegate=yes does."""
-    add_rootless_user()
     delegated = make_folder(f"{CGROUP}/user.slice")
     hand_down_controllers(delegated)
     delegated = make_folder(f"{delegated}/delegated.scope")

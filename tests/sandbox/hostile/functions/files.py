@@ -38,6 +38,16 @@ def write_kernel_setting(path):
     return value.decode("latin-1")
 
 
+def trigger_sysrq():
+    """The letter that prints help; what is written to a mask over the file reaches nobody."""
+    path = "/proc/sysrq-trigger"
+    if os.stat(path).st_rdev == os.stat("/dev/null").st_rdev:
+        raise OSError(0, "masked")
+    with open(path, "w") as file:
+        file.write("h")
+    return "triggered"
+
+
 def write_own_code():
     """At whatever path this level shows the code."""
     return write(os.path.join(os.environ["LAMBDA_TASK_ROOT"], "hostile.py"))
