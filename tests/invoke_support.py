@@ -239,7 +239,7 @@ class PlainLauncher:
         if self.gate is not None:
             await self.gate.wait()
         if self.launch_error is not None:
-            raise self.launch_error
+            raise type(self.launch_error)(*self.launch_error.args)
         tmp = self._folder / spec.id
         tmp.mkdir()
         sandbox = self.alive[spec.id] = PlainSandbox(self, spec, self.runtimes[spec.runtime], tmp)
