@@ -66,7 +66,7 @@ def test_cbor_that_is_none(text: str) -> None:
         decode_cbor(bytes.fromhex(text))
 
 
-@settings(derandomize=True, database=None)
+@settings(derandomize=True, database=None, max_examples=40)
 @given(
     st.recursive(
         st.none()
