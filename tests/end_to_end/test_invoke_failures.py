@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import re
+import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -322,6 +323,35 @@ def test_a_response_that_is_too_large(deploy: Deploy, language: str) -> None:
         "errorMessage": "Response payload size exceeded maximum allowed payload size (6291556 bytes).",
     }
     assert function().error is None
+
+
+def test_nothing_runs_between_invocations(deploy: Deploy) -> None:
+    source = (
+        "import threading, time\n"
+        "ticks = 0\n"
+        "def tick():\n"
+        "    global ticks\n"
+        "    while True:\n"
+        "        time.sleep(0.001)\n"
+        "        ticks += 1\n"
+        "threading.Thread(target=tick, daemon=True).start()\n"
+        "def handler(event, context): return ticks\n"
+    )
+    function = deploy("python", {"app.py": source})
+    before = function().json
+    time.sleep(1.5)  # a claim about time: it is frozen after the first tenth of it
+    assert function().json - before < 600
+
+
+def test_a_custom_runtime_without_a_bootstrap(deploy: Deploy) -> None:
+    answer = deploy("python", {"nothing": ""}, Runtime="provided.al2023")()
+    assert answer.error == "Unhandled"
+    assert answer.json == {
+        "errorType": "Runtime.InvalidEntrypoint",
+        "errorMessage": f"RequestId: {answer.request_id} Error: "
+        "Couldn't find valid bootstrap(s): [/var/task/bootstrap /opt/bootstrap]",
+    }
+    assert answer.report.endswith("\tStatus: error\tError Type: Runtime.InvalidEntrypoint")
 
 
 def test_an_update_of_the_code_is_seen_by_the_next_invocation(deploy: Deploy) -> None:

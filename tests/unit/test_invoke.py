@@ -349,6 +349,19 @@ def test_a_caller_that_gives_up_while_waiting_leaves_nothing_behind(tmp_path: Pa
     run(tmp_path, scenario)
 
 
+def test_the_tail_of_a_caller_who_left_is_not_given_to_the_next(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        await b.invoker.invoke(function(), do())
+        call = asyncio.ensure_future(b.invoker.invoke(function(), do({"sleep": 0.05}, log_tail=True)))
+        await b.settle(lambda: b.invoker.statistics()["busy"] == 1)
+        call.cancel()
+        await b.settle(lambda: b.invoker.statistics()["idle"] == 1)
+        assert (await b.invoker.invoke(function(), do())).log_tail is None
+        assert b.invoker.statistics()["running"] == 0
+
+    run(tmp_path, scenario)
+
+
 def test_reset_ends_what_runs_and_empties_the_node(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
         call = asyncio.ensure_future(b.invoker.invoke(function(), do({"sleep": 60})))

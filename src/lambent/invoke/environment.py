@@ -164,6 +164,9 @@ class Environment:
         self._sandbox = sandbox
         if sandbox.endpoint is not None:
             services.attach_endpoint(sandbox.id, sandbox.endpoint)
+        if sandbox.channel is not None and sandbox.runtime_api is not None:
+            # Who speaks frames has no Runtime API: connections to it are refused, and do not wait for ever.
+            sandbox.runtime_api.close()
         self._move(Event.LAUNCHED)
         wall = self._clock.now()
         self._write_lines(self._reporter.init_start(wall), wall)
@@ -414,11 +417,10 @@ class Environment:
         )
         wall = self._clock.now()
         self._write_lines(self._reporter.end(wall, record), wall)
+        tail = self._stream.take_tail() if invocation.log_tail else None
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
-            job.done.set_result(
-                InvokeResult(outcome.payload, error, function.version, self._stream.take_tail(), record)
-            )
+            job.done.set_result(InvokeResult(outcome.payload, error, function.version, tail, record))
         self._owner.environment_free(self, job, record, now)
 
     def _rest(self, now: float) -> None:
