@@ -229,10 +229,11 @@ def test_an_idle_environment_freezes_and_thaws_for_the_next_invocation(tmp_path:
 
 def test_a_process_that_dies_while_idle_is_replaced_without_an_error(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
-        await b.invoker.invoke(function(), do())
+        await b.invoker.invoke(function(), do({"touch": "kept"}))
         b.launcher.launched[0].kill("the test")
         await b.settle(lambda: len(b.launcher.launched[0].history) > 1)
-        assert (await b.invoker.invoke(function(), do({"calls": 0}))).payload == b"1"
+        await asyncio.sleep(0.15)  # longer than until an idle one would freeze
+        assert (await b.invoker.invoke(function(), do({"tmp": 0}))).payload == b'["kept"]'
         assert len(b.launcher.launched) == 1
 
     run(tmp_path, scenario)
@@ -330,6 +331,50 @@ def test_a_restart_that_fails_is_a_service_error_and_destroys_the_environment(tm
         assert (await b.invoker.invoke(function(), do({"calls": 0}))).payload == b"1"
         assert len(b.launcher.launched) == 2
         assert b.invoker.statistics()["running"] == 0
+
+    run(tmp_path, scenario)
+
+
+@pytest.mark.parametrize("moment", ["start", "end"])
+def test_a_bug_of_ours_is_a_service_error_and_no_hang(tmp_path: Path, moment: str) -> None:
+    async def scenario(b: Bench) -> None:
+        await b.invoker.invoke(function(), do())
+        log = b.logs.streams[0]
+
+        def broken(timestamp_ms: int, message: bytes) -> bool:
+            if message.startswith(b"START" if moment == "start" else b"END"):
+                raise ZeroDivisionError("a bug")
+            return True
+
+        environment = b.invoker._pool.members()[0]
+        environment._stream._write = broken
+        call = do()
+        with pytest.raises(ServiceException, match=call.request_id):
+            await b.invoker.invoke(function(), call)
+        assert b.invoker.statistics()["running"] == 0
+        await b.settle(lambda: b.launcher.alive == {})
+        assert log.closed
+        assert (await b.invoker.invoke(function(), do({"calls": 0}))).payload == b"1"
+
+    run(tmp_path, scenario)
+
+
+def test_a_bug_of_ours_in_a_timeout_is_a_service_error_and_no_hang(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        hello = function(timeout_s=0.1)
+        await b.invoker.invoke(hello, do())
+
+        sandbox = b.launcher.launched[0]
+        kill = sandbox.kill
+
+        def broken(reason: str) -> None:
+            sandbox.kill = kill  # type: ignore[method-assign]
+            raise ZeroDivisionError("a bug")
+
+        sandbox.kill = broken  # type: ignore[method-assign]
+        with pytest.raises(ServiceException):
+            await b.invoker.invoke(hello, do({"sleep": 60}))
+        await b.settle(lambda: b.launcher.alive == {})
 
     run(tmp_path, scenario)
 

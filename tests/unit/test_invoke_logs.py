@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from lambent.clock import TestClock
-from lambent.invoke.logs import MAX_EVENT, LogStream, OutputReader, RawLines, TelemetryFrames
+from lambent.invoke.logs import MAX_EVENT, LogStream, OutputReader, RawLines, Share, TelemetryFrames, node_share
 from lambent.invoke.timers import Timers
 from tests.invoke_support import KeptLog
 
@@ -115,13 +115,13 @@ def test_the_tail_is_the_last_four_kilobytes() -> None:
 class Pipes:
     """An OutputReader over two real pipes."""
 
-    def __init__(self, clock: TestClock | None = None) -> None:
+    def __init__(self, clock: TestClock | None = None, share: Share | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.clock = clock or TestClock()
         self.log = KeptLog("s")
         self.stream = LogStream(self.log, self.clock)
         self.timers = Timers(loop, self.clock)
-        self.reader = OutputReader(loop, self.timers, self.clock, self.stream)
+        self.reader = OutputReader(loop, self.timers, self.clock, self.stream, share or node_share(self.clock))
         log_fd, self.frames = os.pipe2(os.O_NONBLOCK)
         output_fd, self.output = os.pipe2(os.O_NONBLOCK)
         self.fds = [log_fd, output_fd, self.frames, self.output]
@@ -143,8 +143,8 @@ class Pipes:
             return written
 
     async def turn(self) -> None:
-        """Let the event loop look at the pipes."""
-        for _ in range(3):
+        """Let the event loop read a full pipe."""
+        for _ in range(10):
             await asyncio.sleep(0)
 
 
@@ -177,6 +177,28 @@ def test_an_environment_over_its_share_is_left_alone_until_it_has_paid() -> None
         await pipes.turn()
         assert sum(map(len, messages(pipes.log))) > read
         pipes.close()
+
+    asyncio.run(main())
+
+
+def test_environments_share_what_the_node_can_take() -> None:
+    async def main() -> None:
+        clock = TestClock()
+        share = Share(clock, 1_000_000, 200_000)
+        first, second = Pipes(clock, share), Pipes(clock, share)
+        for _ in range(5):
+            first.fill()
+            await first.turn()
+        second.fill()
+        await second.turn()
+        # The first used up the burst; the second read one piece before it saw that.
+        assert sum(map(len, messages(second.log))) <= 16 * 1024
+        clock.advance(1.0)
+        second.timers.run_due()
+        await second.turn()
+        assert sum(map(len, messages(second.log))) > 16 * 1024
+        first.close()
+        second.close()
 
     asyncio.run(main())
 

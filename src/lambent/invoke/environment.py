@@ -21,7 +21,7 @@ from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
-from lambent.invoke.logs import LogStream, OutputReader
+from lambent.invoke.logs import LogStream, OutputReader, Share
 from lambent.invoke.report import Lines, Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
@@ -91,6 +91,8 @@ class Services:
     launcher: Launcher
     starter: Starter
     logs: LogSink
+    #: What all environments together may print.
+    log_share: Share
     owner: Owner
     attach_endpoint: AttachEndpoint
     detach_endpoint: DetachEndpoint
@@ -126,7 +128,7 @@ class Environment:
         )
         self._write = self._stream.write
         self._reporter = Reporter.of(function, self.id)
-        self._output = OutputReader(services.loop, services.timers, services.clock, self._stream)
+        self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
         self._sandbox: Sandbox | None = None
         self._blueprint: Blueprint | None = None
         self._credentials = services.starter.credentials(function)
@@ -195,6 +197,12 @@ class Environment:
         state = self.state
         self._move(Event.INVOKED)
         self._job = job
+        try:
+            self._run(job, state)
+        except Exception as error:  # our own bug must end this environment, not hang its client
+            self.runtime_bug(error)
+
+    def _run(self, job: Job, state: State) -> None:
         if state is State.STOPPED:
             self._timers.clear(self._timer)
             self._owner.spawn(self._reset(), f"reset {self.id[:8]}")
@@ -214,13 +222,12 @@ class Environment:
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 await sandbox.restart()
+            if self.state is not State.DEAD:
+                self._move(Event.RESTARTED)
+                self._begin_init(self._timeout_s)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
-            self.runtime_bug(error)
-            return
-        if self.state is State.DEAD:
-            return
-        self._move(Event.RESTARTED)
-        self._begin_init(self._timeout_s)
+            if self.state is not State.DEAD:
+                self.runtime_bug(error)
 
     def _begin(self, job: Job, started_at: float, spent_s: float = 0.0) -> None:
         """Hand the invocation to the runtime. `spent_s` of its time went into an init."""
@@ -299,8 +306,7 @@ class Environment:
         sandbox = self._sandbox
         assert sandbox is not None
         if self.state in (State.READY, State.FROZEN):
-            self._stop_runtime(reason)
-            self._move(Event.FAILED)
+            self._lose_idle(reason)
         elif self.state in (State.INIT, State.BUSY, State.REINIT) and not sandbox.exited.done():
             generation = self._generation
             self._services.loop.call_later(_EXIT_STATUS_S, self._no_exit_status, generation, reason)
@@ -338,8 +344,7 @@ class Environment:
         elif self.state in (State.INIT, State.BUSY, State.REINIT):
             self._fail(self._exit_outcome(status), "its runtime exited")
         elif self.state in (State.READY, State.FROZEN):
-            self._stop_runtime("its runtime exited while idle")
-            self._move(Event.FAILED)
+            self._lose_idle("its runtime exited while idle")
 
     def _exit_outcome(self, status: ExitStatus | None) -> Outcome:
         request_id = self._job.invocation.request_id if self._job else ""
@@ -355,8 +360,7 @@ class Environment:
         if self.state in (State.INIT, State.BUSY, State.REINIT):
             self._fail(self._exit_outcome(None), reason)
         elif self.state in (State.READY, State.FROZEN):
-            self._stop_runtime(reason)
-            self._move(Event.FAILED)
+            self._lose_idle(reason)
 
     # ---- ends ----
 
@@ -391,7 +395,7 @@ class Environment:
 
     def _conclude(self, outcome: Outcome, now: float) -> None:
         """Write what happened and give the result; the environment is idle."""
-        job, self._job = self._job, None
+        job = self._job
         assert job is not None
         invocation = job.invocation
         duration_ms = (now - self._started_at) * 1000
@@ -421,11 +425,18 @@ class Environment:
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
             job.done.set_result(InvokeResult(outcome.payload, error, function.version, tail, record))
+        self._job = None
         self._owner.environment_free(self, job, record, now)
 
     def _rest(self, now: float) -> None:
         """Idle from now on: frozen soon."""
         self._timers.set(self._timer, now + FREEZE_AFTER_S)
+
+    def _lose_idle(self, reason: str) -> None:
+        """Nobody waits for it; the next invocation starts another runtime."""
+        self._stop_runtime(reason)
+        self._move(Event.FAILED)
+        self._timers.set(self._timer, self._clock.monotonic() + self._services.idle_timeout)
 
     def _stop_runtime(self, reason: str) -> None:
         if self._link is not None:
@@ -461,8 +472,12 @@ class Environment:
     # ---- small parts ----
 
     def _on_timer(self) -> None:
-        state = self.state
-        now = self._clock.monotonic()
+        try:
+            self._at_deadline(self.state, self._clock.monotonic())
+        except Exception as error:  # our own bug must end this environment, not hang its client
+            self.runtime_bug(error)
+
+    def _at_deadline(self, state: State, now: float) -> None:
         if state in (State.BUSY, State.REINIT):
             assert self._job is not None
             self._fail(faults.timed_out(self._job.invocation.request_id, self._timeout_s), "it ran into its timeout")

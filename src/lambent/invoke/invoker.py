@@ -24,6 +24,7 @@ from lambent.invoke.errors import (
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
 from lambent.invoke.launch import Starter
+from lambent.invoke.logs import node_share
 from lambent.invoke.pool import Decision, Evict, Group, Pool, QueueFull, Run
 from lambent.invoke.timers import Timers
 from lambent.ports import (
@@ -107,6 +108,7 @@ class Invoker:
             launcher=self._launcher,
             starter=Starter(self._runtimes, self._credentials, endpoint_url),
             logs=self._logs,
+            log_share=node_share(self._clock),
             owner=self,
             attach_endpoint=self._attach_endpoint,
             detach_endpoint=self._detach_endpoint,

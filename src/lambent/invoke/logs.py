@@ -24,18 +24,19 @@ log = logging.getLogger(__name__)
 MAX_EVENT = 256 * 1024 - 26
 #: What LogType Tail returns.
 TAIL_BYTES = 4096
-#: Bytes read from one pipe in one turn of the event loop: a pipe holds as much.
-_CHUNK = 64 * 1024
+#: Bytes read from one pipe in one turn of the event loop, so many that lines of a few bytes take milliseconds.
+_CHUNK = 16 * 1024
 #: Chunks that a drain may read, so that a child that prints for ever cannot hold back an answer.
-_DRAIN_CHUNKS = 16
+_DRAIN_CHUNKS = 64
 
-#: An environment's share: weight per second, and what it may use at once. An event weighs its bytes and a constant,
-#: since short lines cost by the line: about 40,000 short lines or 10 MB of long ones a second.
-SHARE_PER_S = 10 * 1024 * 1024
-SHARE_BURST = 4 * 1024 * 1024
+_MIB = 1024 * 1024
+#: An event weighs its bytes and this, since short lines cost by the line: an environment's share comes to about 40,000
+#: short lines or 10 MB of long ones a second.
 _EVENT_WEIGHT = 200
 #: A drain reads even from an environment over its share, since its answer waits, but not without end.
-_MAX_DEBT = 4 * 1024 * 1024
+_MAX_DEBT = 4 * _MIB
+#: Longest and shortest time for which an environment over its share is left alone.
+_PAUSE_S = (0.01, 1.0)
 
 _FRAME = struct.Struct(">IIQ")
 #: The upper half of a frame's type; the lower carries format and level.
@@ -95,6 +96,39 @@ class LogStream:
         self.congested = False
         if self._on_drained is not None:
             self._on_drained()
+
+
+class Share:
+    """How much may be printed: weight per second, saved up to a burst. Below zero it is in debt."""
+
+    def __init__(self, clock: Clock, per_s: float, burst: float) -> None:
+        self._clock = clock
+        self._per_s = per_s
+        self._burst = burst
+        self._left = burst
+        self._at = clock.monotonic()
+
+    def spend(self, weight: float) -> None:
+        self._left -= weight
+
+    def left(self) -> float:
+        now = self._clock.monotonic()
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_s)
+        self._at = now
+        return self._left
+
+    def wait_s(self) -> float:
+        """Seconds until it is out of debt, 0 if it is now."""
+        return max(0.0, -self.left() / self._per_s)
+
+
+def environment_share(clock: Clock) -> Share:
+    return Share(clock, 10 * _MIB, 4 * _MIB)
+
+
+def node_share(clock: Clock) -> Share:
+    """Of all environments together: however many print, the event loop has most of its time for invocations."""
+    return Share(clock, 40 * _MIB, 8 * _MIB)
 
 
 class RawLines:
@@ -189,18 +223,19 @@ def _believable(timestamp_ms: int, now_ms: int) -> int:
 
 
 class OutputReader:
-    """Reads both pipes of one runtime process into its log stream, within the environment's share."""
+    """Reads both pipes of one runtime process into its log stream, within the shares of environment and node."""
 
-    def __init__(self, loop: AbstractEventLoop, timers: Timers, clock: Clock, stream: LogStream) -> None:
+    def __init__(
+        self, loop: AbstractEventLoop, timers: Timers, clock: Clock, stream: LogStream, node_share: Share
+    ) -> None:
         self._loop = loop
         self._timers = timers
         self._clock = clock
         self._stream = stream
         stream.notify_drained(self._resume)
         self._resume_timer = Timer(self._resume)
-        #: What the environment may still use of its share; below zero it is in debt.
-        self._allowance = float(SHARE_BURST)
-        self._allowance_at = clock.monotonic()
+        self._share = environment_share(clock)
+        self._node_share = node_share
         # Per runtime process
         self._sources: dict[int, RawLines | TelemetryFrames] = {}
         self._poll = select.poll()
@@ -238,7 +273,7 @@ class OutputReader:
         if not ready:
             return
         chunks = 0
-        while ready and chunks < _DRAIN_CHUNKS and not self._stream.congested and self._refill() > -_MAX_DEBT:
+        while ready and chunks < _DRAIN_CHUNKS and not self._stream.congested and self._share.left() > -_MAX_DEBT:
             for fd, _ in ready:
                 self._read(fd)
                 chunks += 1
@@ -254,10 +289,12 @@ class OutputReader:
     def _on_readable(self, fd: int) -> None:
         """Called by the event loop."""
         self._read(fd)
-        if self._reading and (self._stream.congested or self._allowance < 0):
+        if self._reading and (self._stream.congested or self._wait_s()):
             self._pause()
-            if not self._stream.congested:
-                self._timers.set(self._resume_timer, self._clock.monotonic() + 0.01 - self._allowance / SHARE_PER_S)
+            self._resume()
+
+    def _wait_s(self) -> float:
+        return max(self._share.wait_s(), self._node_share.wait_s())
 
     def _read(self, fd: int) -> None:
         try:
@@ -273,15 +310,9 @@ class OutputReader:
             return
         events = source.feed(data)
         self._unflushed = True
-        self._refill()
-        self._allowance -= len(data) + _EVENT_WEIGHT * events
-
-    def _refill(self) -> float:
-        now = self._clock.monotonic()
-        gained = (now - self._allowance_at) * SHARE_PER_S
-        self._allowance = min(float(SHARE_BURST), self._allowance + gained)
-        self._allowance_at = now
-        return self._allowance
+        weight = len(data) + _EVENT_WEIGHT * events
+        self._share.spend(weight)
+        self._node_share.spend(weight)
 
     def _drop(self, fd: int) -> None:
         """Its writers are gone."""
@@ -299,11 +330,13 @@ class OutputReader:
                 self._loop.remove_reader(fd)
 
     def _resume(self) -> None:
-        if self._stream.congested or not self._sources:
+        """Read on, now or when the debt is paid; a congested store says itself when."""
+        if self._stream.congested or self._reading or not self._sources:
             return
-        if self._refill() < 0:
-            self._timers.set(self._resume_timer, self._clock.monotonic() + 0.01 - self._allowance / SHARE_PER_S)
-        elif not self._reading:
+        if wait_s := self._wait_s():
+            shortest, longest = _PAUSE_S
+            self._timers.set(self._resume_timer, self._clock.monotonic() + min(max(wait_s, shortest), longest))
+        else:
             self._reading = True
             for fd in self._sources:
                 self._loop.add_reader(fd, self._on_readable, fd)
