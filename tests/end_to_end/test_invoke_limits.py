@@ -72,7 +72,8 @@ def test_more_than_the_accounts_concurrency_is_throttled_with_its_reason(start_r
             try:
                 invoke(lambda_, "f")
             except lambda_.exceptions.TooManyRequestsException as error:
-                return error
+                # Asking in a loop may run into the other limit first, ten requests a second for each unit.
+                return error if error.response["Reason"] != "FunctionInvocationRateLimitExceeded" else None
             return None
 
         error = wait_until(throttled)
