@@ -40,7 +40,7 @@ def test_function_sees_lambdas_file_system_and_nothing_of_the_host(tmp_path: Pat
         assert await probe.run("sys.prefix") == "/var/lang"
         assert await probe.run("socket.gethostbyname('sandbox.localdomain')") == "169.254.100.1"
         root = set(await probe.run("os.listdir('/')"))
-        assert root <= {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "mnt"} | {
+        assert root <= {"bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "mnt", "node_modules"} | {
             *("opt", "proc", "sbin", "tmp", "usr", "var")
         }
         assert await probe.run("open('/var/task/app.py', 'w')") == (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-import hashlib
 import os
 import signal
 import subprocess
@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from supervisor_harness import Region, children, has, options, running, wait_until
 
-from lambent.sandbox import cgroup
+from lambent.sandbox import cgroup, levels
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import LaunchSpec, SandboxError
 
@@ -40,7 +40,7 @@ def play(folder: Path, story: Story, **fields: object) -> None:
 
 def _region_folders(folder: Path) -> list[Path]:
     """The region's cgroup in every hierarchy."""
-    tag = "lambent-" + hashlib.sha256(os.fsencode(os.path.realpath(folder / "data"))).hexdigest()[:12]
+    tag = levels.region_tag(str(folder / "data"))
     return [path for path in Path("/sys/fs/cgroup").glob(f"**/{tag}") if path.is_dir()]
 
 
@@ -48,8 +48,13 @@ def _mounts() -> int:
     return len(Path("/proc/self/mounts").read_text().splitlines())
 
 
-def _loops() -> int:
-    return len(list(Path("/sys/block").glob("loop*/loop/backing_file")))
+def _loops(folder: Path) -> int:
+    """Loop devices over images of this region."""
+    found = 0
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            found += path.read_text().startswith(str(folder))
+    return found
 
 
 def test_hundred_lives_leak_no_process_mount_cgroup_loop_device_or_descriptor(tmp_path: Path) -> None:
@@ -62,7 +67,7 @@ def test_hundred_lives_leak_no_process_mount_cgroup_loop_device_or_descriptor(tm
                 len(workers),
                 _mounts(),
                 sum(len(os.listdir(path)) for path in _region_folders(tmp_path)),
-                _loops(),
+                _loops(tmp_path),
                 len(os.listdir(f"/proc/{pid}/fd")),
                 len(os.listdir("/proc/self/fd")),
                 stats["shells"]["dying"] + stats["cgroups_to_remove"] + stats["shells"]["building"],
@@ -93,8 +98,6 @@ def test_hundred_lives_leak_no_process_mount_cgroup_loop_device_or_descriptor(tm
 
 
 def test_stop_leaves_nothing(tmp_path: Path) -> None:
-    loops = _loops()
-
     async def story(region: Region) -> None:
         for _ in range(3):
             await region.launch()
@@ -103,7 +106,7 @@ def test_stop_leaves_nothing(tmp_path: Path) -> None:
     play(tmp_path, story)
     assert [pid for pid in story.pids if Path(f"/proc/{pid}").exists()] == []  # type: ignore[attr-defined]
     assert _region_folders(tmp_path) == []
-    assert _loops() <= loops
+    asyncio.run(wait_until(lambda: _loops(tmp_path) == 0))
 
 
 _SERVER = """
@@ -268,7 +271,7 @@ def test_burst_of_sixty_is_served_in_order_and_whole(tmp_path: Path) -> None:
 
 
 def test_hybrid_or_unified_hierarchies_are_found() -> None:
-    found = cgroup.find("lambent-test-find")
+    found = cgroup.find("lambent-test-find", is_root=True)
     try:
         assert found.mode in ("v1", "hybrid", "v2")
         assert found.missing() == []

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional, Tuple
 
 from lambent.sandbox import commands, contain, mounts, spawn, syscalls
 from lambent.sandbox.spec import SandboxError
@@ -28,16 +28,17 @@ class Builder:
     def __init__(self, control: Any, host_fds: Dict[str, int]) -> None:
         self._control = control
         self._host_fds = host_fds
-        self._home = [(os.open(f"/proc/self/ns/{name}", os.O_RDONLY), flag) for name, flag in _NAMESPACE_FILES]
-        self._spawner = spawn.Spawner(
-            control, dict((flag, fd) for fd, flag in self._home)[syscalls.CLONE_NEWPID], spawn.run_program
-        )
+        self._home: List[Tuple[int, int]] = []
+        pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._spawner = spawn.Spawner(control, pid_namespace, spawn.run_program)
 
-    def refresh_home(self) -> None:
-        """The mount namespace to come back to, once the root is in place."""
-        own = os.open("self/ns/mnt", os.O_RDONLY, dir_fd=self._host_fds["proc"])
-        os.close(self._home[0][0])
-        self._home[0] = (own, syscalls.CLONE_NEWNS)
+    def settle(self) -> None:
+        """Remember the namespaces to come back to after each shell."""
+        proc = self._host_fds["proc"]
+        self._home = [
+            (os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), flag)
+            for name, flag in _NAMESPACE_FILES
+        ]
 
     def serve(self) -> None:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -110,18 +111,18 @@ class Builder:
         parts.close()
 
 
-def main(control: Any, host_fds: Dict[str, int], root: Dict[str, Any]) -> None:
+def main(control: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]], supervisor: int) -> None:
     """The life of a builder, in a child forked from the supervisor. Never returns."""
     try:
         syscalls.set_name("lambent-builder")
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != root["supervisor"]:
+        if os.getppid() != supervisor:
             os._exit(1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         builder = Builder(control, host_fds)
-        mounts.enter_root(root["mount_point"], root["rootfs"], root["mount_points"], root["keep_proc"])
-        builder.refresh_home()
+        if root is not None:
+            mounts.enter_root(**root)
+            builder.settle()
         commands.send(control, {"hello": True})
         builder.serve()
     except SandboxError as error:

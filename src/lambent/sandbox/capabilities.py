@@ -5,7 +5,8 @@ from lambent.sandbox import syscalls
 
 def drop_all() -> None:
     """Give up every capability of this process for good."""
-    # The bounding set first: taking something out of it needs CAP_SETPCAP, which goes with the rest below.
+    # The bounding set first: taking something out of it needs CAP_SETPCAP, which goes with the rest below. Who lacks it
+    # (level `process` as an ordinary user) has nothing that a bounding set would bound once exec gives nothing.
     syscalls.drop_bounding_set()
     syscalls.prctl(syscalls.PR_CAP_AMBIENT, syscalls.PR_CAP_AMBIENT_CLEAR_ALL)
     syscalls.clear_capabilities()

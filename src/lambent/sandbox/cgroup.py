@@ -70,7 +70,7 @@ def mounted() -> Dict[str, Tuple[str, str]]:
     return found
 
 
-def find(tag: str) -> Hierarchies:
+def find(tag: str, is_root: bool) -> Hierarchies:
     """Make the region's folder `tag` wherever this process may; what the host withholds is missing from the result."""
     folders: Dict[str, Tuple[int, str]] = {}
     points, groups = mounted(), own_groups()
@@ -87,7 +87,7 @@ def find(tag: str) -> Hierarchies:
             if _make(folder):
                 folders[controller] = (1, folder)
     if "" in points:
-        unified = _claim_v2(points[""][0], own_folder(""), tag)
+        unified = _claim_v2(points[""][0], own_folder(""), tag, is_root)
         if unified:
             folders["control"] = (2, unified)
             available = _read(f"{unified}/cgroup.controllers").split()
@@ -101,30 +101,36 @@ def find(tag: str) -> Hierarchies:
     return Hierarchies(folders)
 
 
-def _claim_v2(root: str, own: str, tag: str) -> Optional[str]:
-    """A v2 folder for the region that can be given controllers.
+def _claim_v2(root: str, own: str, tag: str, is_root: bool) -> Optional[str]:
+    """A v2 folder for the region, with controllers to give if there is a way.
 
-    A cgroup with processes of its own cannot pass controllers on (except the root), so the processes of a delegated
-    cgroup, which are this region's own, move into a leaf first. Elsewhere only root can make one, below the root.
+    A cgroup with processes of its own cannot pass controllers on (but for the host's root), so those move into a leaf
+    first, where they are this region's or the cgroup is delegated to this user. Else root makes one below the root.
     """
-    if not os.access(f"{own}/cgroup.subtree_control", os.W_OK):
-        return None
-    wanted = [name for name in _CONTROLLERS if name in _read(f"{own}/cgroup.controllers").split()]
-    if own != root and wanted and not _enable(own, wanted):
-        if _is_ours(own) and _make(f"{own}/{tag}-server"):
-            for pid in _read(f"{own}/cgroup.procs").split():
-                _write(f"{own}/{tag}-server/cgroup.procs", pid)
-        if not _enable(own, wanted) and os.access(f"{root}/cgroup.subtree_control", os.W_OK):
-            own = root
-    if own == root:
-        _enable(root, wanted or list(_CONTROLLERS))
-    folder = f"{own}/{tag}"
+    places = [folder for folder in dict.fromkeys((own, root)) if os.access(f"{folder}/cgroup.subtree_control", os.W_OK)]
+    for place in places:
+        available = _read(f"{place}/cgroup.controllers").split()
+        wanted = [name for name in _CONTROLLERS if name in available]
+        if _enable(place, wanted) or (_make_room(place, root, tag, is_root) and _enable(place, wanted)):
+            return _folder_in(place, tag)
+    return _folder_in(places[0], tag) if places else None
+
+
+def _folder_in(place: str, tag: str) -> Optional[str]:
+    folder = f"{place}/{tag}"
     return folder if _make(folder) else None
 
 
-def _is_ours(folder: str) -> bool:
-    """Whether nobody but this process and its parent, the server, is in that cgroup."""
-    return {int(pid) for pid in _read(f"{folder}/cgroup.procs").split()} <= {os.getpid(), os.getppid()}
+def _make_room(place: str, root: str, tag: str, is_root: bool) -> bool:
+    """Move the processes of a cgroup that is ours to order into a leaf of it."""
+    pids = [int(pid) for pid in _read(f"{place}/cgroup.procs").split()]
+    is_delegated = not is_root and os.stat(place).st_uid == os.geteuid()
+    # The host's own root has no such file: this is where a container's cgroup namespace begins.
+    is_container = place == root and os.path.exists(f"{place}/cgroup.events")
+    if not (is_delegated or is_container or set(pids) <= {os.getpid(), os.getppid()}):
+        return False
+    leaf = f"{place}/{tag}-server"
+    return _make(leaf) and all([_write(f"{leaf}/cgroup.procs", str(pid)) for pid in pids])
 
 
 def _enable(folder: str, controllers: List[str]) -> bool:

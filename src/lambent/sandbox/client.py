@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lambent.sandbox import commands, rlimits
 from lambent.sandbox.spec import (
@@ -27,6 +27,8 @@ from lambent.sandbox.spec import (
     sandbox_error,
     to_json,
 )
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +72,7 @@ class Sandbox:
     def _adopt(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
         """Take the process that a launch or a restart started."""
         self._run = reply["run"]
+        self._pid: int = reply["pid"]
         if self.exited.done():
             self.exited = asyncio.get_running_loop().create_future()
         self.channel = _socket(fds.pop("channel", None))
@@ -96,12 +99,18 @@ class Sandbox:
     def memory_peak(self) -> int:
         """The most memory in bytes that it has used so far, 0 where nothing measures it."""
         fd = self._control.get("peak")
-        if fd is None:
-            return 0
         try:
-            return int(os.pread(fd, 32, 0))
-        except OSError:  # the cgroup is gone with the sandbox
+            return int(os.pread(fd, 32, 0)) if fd is not None else self._process_peak()
+        except OSError:  # the sandbox is gone
             return 0
+
+    def _process_peak(self) -> int:
+        """Without a cgroup: of the runtime's process alone, from when its pid is known."""
+        if not self._pid:
+            return 0
+        with open(f"/proc/{self._pid}/status", encoding="ascii", errors="replace") as file:
+            lines = [line for line in file if line.startswith("VmHWM:")]
+        return int(lines[0].split()[1]) * 1024 if lines else 0
 
     def kill(self, reason: str) -> None:
         """Start killing every process in it at once; `exited` tells when the runtime's is dead."""
@@ -122,12 +131,12 @@ class Sandbox:
         """Kill every process in it and start a new one; /tmp stays. Raises SandboxError."""
         self._close_process()
         run = self._run
-        reply, fds = await self._client._ask({"do": "restart", "id": self.id})
-        self._on_exited(run, ExitStatus(None, 9))
-        for name in ("runtime_api", "endpoint"):
-            if name in fds:
-                os.close(fds.pop(name))
-        self._adopt(reply, fds)
+
+        def accept(reply: dict[str, Any], fds: dict[str, int]) -> None:
+            self._on_exited(run, ExitStatus(None, 9))
+            self._adopt(reply, fds)
+
+        await self._client._ask({"do": "restart", "id": self.id}, accept)
 
     async def destroy(self, reason: str) -> None:
         """Kill it and give everything back; any number of calls does it once."""
@@ -139,7 +148,7 @@ class Sandbox:
                 if listener is not None:
                     listener.close()
             try:
-                await self._client._ask({"do": "destroy", "id": self.id})
+                await self._client._ask({"do": "destroy", "id": self.id}, _reply)
             except SandboxError as error:
                 # The supervisor is gone, and so is every sandbox.
                 _log.debug("Destroying %s: %s", self.id, error)
@@ -159,6 +168,10 @@ class Sandbox:
         self.log_fd = self.output_fd = -1
         self._control = {}
 
+    def _on_started(self, run: int, pid: int) -> None:
+        if run == self._run:
+            self._pid = pid
+
     def _on_exited(self, run: int, status: ExitStatus) -> None:
         if run == self._run and not self.exited.done():
             self.exited.set_result(status)
@@ -173,7 +186,7 @@ class SupervisorClient:
         self._link = commands.Link(sock)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._seq = 0
-        self._pending: dict[int, asyncio.Future[tuple[dict[str, Any], dict[str, int]]]] = {}
+        self._pending: dict[int, tuple[asyncio.Future[Any], Callable[[dict[str, Any], dict[str, int]], Any]]] = {}
         self._sandboxes: dict[str, Sandbox] = {}
         self._is_writing = False
         self._is_stopping = False
@@ -205,32 +218,33 @@ class SupervisorClient:
             self._on_lost = on_lost
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._link.sock.fileno(), self._on_readable)
-        reply, _ = await self._ask(
-            {"do": "configure", "options": to_json(self._options), "endpoint_port": endpoint_port}
-        )
+        configure = {"do": "configure", "options": to_json(self._options), "endpoint_port": endpoint_port}
+        reply = await self._ask(configure, _reply)
         report = reply["report"]
         missing = [(level, reason, mend) for level, reason, mend in report["missing"]]
         return IsolationReport(Level(report["level"]), report["summary"], missing, report["cgroup"], report["root"])
 
     async def launch(self, spec: LaunchSpec) -> Sandbox:
         """A sandbox with the runtime's process started in it. Raises SandboxError."""
+
+        def accept(reply: dict[str, Any], fds: dict[str, int]) -> Sandbox:
+            sandbox = self._sandboxes[spec.id] = Sandbox(self, reply, fds)
+            return sandbox
+
         try:
-            reply, fds = await self._ask({"do": "launch", "spec": to_json(spec)})
+            return await self._ask({"do": "launch", "spec": to_json(spec)}, accept)
         except asyncio.CancelledError:
             # Whoever asked is gone. In order behind the launch, so that it finds what that made.
             self._tell({"do": "destroy", "id": spec.id})
             raise
-        sandbox = self._sandboxes[spec.id] = Sandbox(self, reply, fds)
-        return sandbox
 
     async def prepare(self, runtime: str) -> None:
         """Keep processes of that runtime ready: its next cold starts are quick, the first one too."""
-        await self._ask({"do": "prepare", "runtime": runtime})
+        await self._ask({"do": "prepare", "runtime": runtime}, _reply)
 
     async def stats(self) -> dict[str, Any]:
         """Pools and what each phase of a start took."""
-        reply, _ = await self._ask({"do": "stats"})
-        stats: dict[str, Any] = reply["stats"]
+        stats: dict[str, Any] = (await self._ask({"do": "stats"}, _reply))["stats"]
         return stats
 
     async def stop(self) -> None:
@@ -239,7 +253,7 @@ class SupervisorClient:
             return
         self._is_stopping = True
         try:
-            await asyncio.wait_for(self._ask({"do": "stop"}), _STOP_DEADLINE)
+            await asyncio.wait_for(self._ask({"do": "stop"}, _reply), _STOP_DEADLINE)
         except (SandboxError, TimeoutError) as error:
             _log.warning("The supervisor did not stop in order: %s", error)
         self._close("stopped")
@@ -254,16 +268,19 @@ class SupervisorClient:
 
     # ---- the conversation ---------------------------------------------------------------------------------------
 
-    async def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], dict[str, int]]:
-        """Send a command and wait for its answer, with the descriptors that came along by name."""
+    async def _ask(self, message: dict[str, Any], accept: Callable[[dict[str, Any], dict[str, int]], T]) -> T:
+        """Send a command and wait for what `accept` makes of its answer and of the descriptors that come along.
+
+        It is called as the answer is read: what follows the answer on the socket may be about what it makes.
+        """
         if self._loop is None or self._link.sock.fileno() < 0:
             raise SandboxError(message["do"], "supervisor", 0, "The supervisor is not running.")
         self._seq += 1
-        future = self._pending[self._seq] = self._loop.create_future()
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._pending[self._seq] = (future, accept)
         self._link.send({**message, "seq": self._seq})
         self._write_when_possible()
-        result: tuple[dict[str, Any], dict[str, int]] = await future
-        return result
+        return await future
 
     def _tell(self, message: dict[str, Any]) -> None:
         """Send a command whose answer nobody waits for."""
@@ -301,20 +318,24 @@ class SupervisorClient:
         if "event" in message:
             self._on_event(message)
             return
-        future = self._pending.pop(message["re"], None)
+        future, accept = self._pending.pop(message["re"], (None, _reply))
         if future is None or future.done():
             commands.close_all(fds)
         elif "error" in message:
             future.set_exception(sandbox_error(message["error"]))
         else:
-            future.set_result((message, dict(zip(message.get("fds", ()), fds, strict=True))))
+            future.set_result(accept(message, dict(zip(message.get("fds", ()), fds, strict=True))))
 
     def _on_event(self, message: dict[str, Any]) -> None:
         if message["event"] == "trouble":
             _log.warning("Making sandboxes fails: %s", sandbox_error(message["error"]))
             return
         sandbox = self._sandboxes.get(message["id"])
-        if sandbox is not None:
+        if sandbox is None:
+            return
+        if message["event"] == "started":
+            sandbox._on_started(message["run"], message["pid"])
+        else:
             status = ExitStatus(message["code"], message["signal"], message["oom"], message["error"])
             sandbox._on_exited(message["run"], status)
 
@@ -328,7 +349,7 @@ class SupervisorClient:
         self._loop.remove_writer(self._link.sock.fileno())
         self._link.close()
         pending, self._pending = self._pending, {}
-        for future in pending.values():
+        for future, _ in pending.values():
             if not future.done():
                 future.set_exception(SandboxError("ask", "supervisor", 0, reason))
         for sandbox in list(self._sandboxes.values()):
@@ -343,3 +364,7 @@ def _socket(fd: int | None) -> socket.socket | None:
     sock = socket.socket(fileno=fd)
     sock.setblocking(False)
     return sock
+
+
+def _reply(reply: dict[str, Any], _: dict[str, int]) -> dict[str, Any]:
+    return reply

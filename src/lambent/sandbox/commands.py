@@ -20,6 +20,10 @@ def socket_pair() -> Tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 
 
+def stream_pair() -> Tuple[socket.socket, socket.socket]:
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
 def send(sock: socket.socket, message: Message, fds: Sequence[int] = ()) -> None:
     """Raises BlockingIOError on a full non-blocking socket, OSError when the peer is gone."""
     data = json.dumps(message).encode()
@@ -54,26 +58,26 @@ def close_all(fds: Sequence[int]) -> None:
 
 
 class Link:
-    """One end of a conversation. Descriptors given to `send` with `close=True` are closed once sent."""
+    """One end of a conversation. It owns the descriptors given to `send`, but for those to be kept."""
 
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self.sock = sock
-        self._waiting: Deque[Tuple[Message, Sequence[int], bool]] = collections.deque()
+        self._waiting: Deque[Tuple[Message, Sequence[int], Sequence[int]]] = collections.deque()
 
     @property
     def is_congested(self) -> bool:
         """True: call `flush` when the socket is writable."""
         return bool(self._waiting)
 
-    def send(self, message: Message, fds: Sequence[int] = (), close: bool = False) -> None:
+    def send(self, message: Message, fds: Sequence[int] = (), keep: Sequence[int] = ()) -> None:
         """Send now or as soon as possible; a peer that is gone shows as the end of what it sends."""
-        self._waiting.append((message, fds, close))
+        self._waiting.append((message, fds, [fd for fd in fds if fd not in keep]))
         self.flush()
 
     def flush(self) -> None:
         while self._waiting:
-            message, fds, close = self._waiting[0]
+            message, fds, own = self._waiting[0]
             try:
                 send(self.sock, message, fds)
             except BlockingIOError:
@@ -81,16 +85,14 @@ class Link:
             except (BrokenPipeError, ConnectionResetError, ConnectionRefusedError):
                 pass
             self._waiting.popleft()
-            if close:
-                close_all(fds)
+            close_all(own)
 
     def receive(self) -> Optional[Tuple[Message, List[int]]]:
         """As `receive`; raises BlockingIOError when nothing is there."""
         return receive(self.sock)
 
     def close(self) -> None:
-        for _, fds, close in self._waiting:
-            if close:
-                close_all(fds)
+        for _, _, own in self._waiting:
+            close_all(own)
         self._waiting.clear()
         self.sock.close()

@@ -10,7 +10,7 @@ import signal
 import socket
 from typing import Any, Callable, Dict, List, NoReturn
 
-from lambent.sandbox import capabilities, commands, mounts, network, rlimits, scratch, seccomp, syscalls, user
+from lambent.sandbox import capabilities, commands, landlock, mounts, network, rlimits, scratch, seccomp, syscalls, user
 from lambent.sandbox.spec import SandboxError, sandbox_error
 
 #: Entered by pidfd of the shell's init, all in one call.
@@ -34,12 +34,24 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
         # The user namespace last: entering it gives up every right over the others, which the supervisor's owns.
         syscalls.setns(fds["init"], syscalls.CLONE_NEWUSER)
     rlimits.apply(plan["data_limit_mb"])
-    user.become(plan["uid"], plan["gid"], plan["groups"])
+    if plan["uid"] is not None:
+        user.become(plan["uid"], plan["gid"], plan["groups"])
     # After the user, since changing it needs them.
     capabilities.drop_all()
     capabilities.forbid_new_privileges()
+    if "init" not in fds:
+        _stand_alone(plan)
     # Last, since the filter refuses most of the calls above.
     seccomp.install(seccomp.program())
+
+
+def _stand_alone(plan: Dict[str, Any]) -> None:
+    """What stands in for namespaces at level `process`."""
+    # After the user changed, which would clear it: without an init nobody else ends this process with the supervisor.
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    # Whatever daemons the function makes stay below it.
+    syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
+    landlock.confine(plan["read_only"], plan["writable"])
 
 
 # ---- the shell ----------------------------------------------------------------------------------------------------

@@ -1,39 +1,26 @@
-"""All shells of a region: which are made, kept ready, given to a function, restarted and destroyed.
+"""The sandboxes of a region: launched, restarted and destroyed on the server's word.
 
-Lives in the supervisor and is driven by its loop; answers the server through its link.
+Lives in the supervisor and is driven by its loop; answers the server through its link. Which shells there are to launch
+from is `stock`'s business, the processes in them `runs`'.
 """
 
-import collections
 import fcntl
 import os
 import re
 import time
-from typing import Any, Deque, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import cgroup, commands, levels, mounts, scratch, user, workers
-from lambent.sandbox.shells import Phases, Run, Shell, open_pipes
-from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions
+from lambent.sandbox import cgroup, commands, levels, mounts, plain, runs, scratch, workers
+from lambent.sandbox.shells import Shell
+from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions, sandbox_error
+from lambent.sandbox.stock import Request, Stock
 
-#: EphemeralStorage of the shells that are kept ready: Lambda's default.
-POOLED_TMP_MB = 512
-_BUILDERS = 2
-#: Asked of one builder at a time, so that the order of requests can still change.
-_QUEUE_DEPTH = 2
-_BUILD_RETRY = 1.0
 _LOCK_PATIENCE = 3.0
-#: How often to look whether the kernel lets go of a cgroup, and how long.
+#: How often to look whether the kernel lets go of what was killed.
 _REMOVE_INTERVAL = 0.05
+_RESTART_INTERVAL = 0.001
 _ID = re.compile(r"[0-9a-f]{1,64}\Z")
 _MAX_LAYERS = 5
-
-
-class _Request:
-    """A launch that waits for a shell."""
-
-    def __init__(self, seq: int, spec: LaunchSpec) -> None:
-        self.seq = seq
-        self.spec = spec
-        self.received_at = time.perf_counter()
 
 
 class Fleet:
@@ -43,118 +30,101 @@ class Fleet:
         # For the region's life
         self._options = options
         self._ground = ground
-        self._endpoint_port = endpoint_port
         self._loop = loop
         self._server = server
         self._runtimes = {runtime.name: runtime for runtime in options.runtimes}
-        self._own_network = options.network != "host"
         self._data_dir = os.path.realpath(options.data_dir)
-        self._phases = Phases()
-        # Descriptors, opened by start()
-        self._data_fd = -1
-        self._home_fd = -1
-        self._lock_fd = -1
-        self._pid_namespace_fd = -1
-        self._host_fds: Dict[str, int] = {}
-        self._blanks: Optional[scratch.Blanks] = None
-        # Workers
-        self._builders: List[workers.Worker] = []
-        self._templates: Dict[str, workers.Worker] = {}
-        self._broken: Optional[SandboxError] = None
-        # Shells. Invariant: each is in exactly one of _building, _idle, _started[…], _assigned or _dying.
-        self._building: Dict[int, Shell] = {}
-        self._idle: Deque[Shell] = collections.deque()
-        #: By runtime: a process waits in it for its function.
-        self._started: Dict[str, Deque[Shell]] = {}
+        self._folder = f"{self._data_dir}/sandbox"
+        self._lock_fd = _lock(self._folder)
+        self._data_fd = os.open(self._data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._home_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        host_fds = {
+            "proc": os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
+            "dev": os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
+            "scratch": os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
+        }
+        pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._crew = workers.Crew(loop, host_fds, self._root(), pid_namespace)
+        self._crew.on_message = self._on_worker_message
+        self._crew.on_gone = self._on_worker_gone
+        self._processes = runs.Runs(ground, options.network != "host", self._crew)
+        blanks = scratch.Blanks(host_fds["scratch"]) if ground.images else None
+        self._stock = self._make_stock(blanks, endpoint_port)
+        # Changing. Invariant: a shell is in the stock, assigned or dying.
         self._assigned: Dict[str, Shell] = {}
+        #: With the command to answer once it is gone.
         self._dying: Dict[int, Tuple[Shell, Optional[int]]] = {}
-        self._waiting: Deque[_Request] = collections.deque()
-        self._runs: Dict[int, Shell] = {}
+        #: By number of the shell, the command to answer.
         self._restarts: Dict[int, int] = {}
-        self._used_slots: set = set()  # type: ignore[type-arg]
         self._unremoved: List[cgroup.Cgroup] = []
-        self._shell_numbers = 0
-        self._run_numbers = 0
-        self._slot_cursor = 0
         self._is_ending = False
+
+    def _root(self) -> Optional[Dict[str, Any]]:
+        if not self._ground.has_namespaces:
+            return None
+        return {
+            "mount_point": f"{self._folder}/root",
+            "rootfs": self._options.rootfs,
+            "mount_points": sorted({path for runtime in self._runtimes.values() for path in runtime.host_paths}),
+            "keep_proc": not self._ground.is_root,
+        }
+
+    def _make_stock(self, blanks: Optional[scratch.Blanks], endpoint_port: int) -> Stock:
+        stock = Stock(self._options, self._ground, self._loop, self._crew, self._processes, blanks)
+        stock.endpoint_port = endpoint_port
+        stock.data_dir = self._data_dir
+        stock.on_match = self._assign
+        stock.on_failure = lambda request, error: self._refuse(request.seq, error)
+        stock.on_discard = lambda shell: self._bury(shell, None)
+        stock.on_trouble = self._complain
+        stock.on_control = lambda shell: self._loop.watch(shell.control, lambda: self._on_control(shell))
+        stock.mount_runtime = self._mount_runtime
+        return stock
 
     # ---- start and end ------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        self._data_fd = os.open(self._data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._home_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-        self._pid_namespace_fd = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        folder = f"{self._data_dir}/sandbox"
-        os.makedirs(f"{folder}/root", mode=0o700, exist_ok=True)
-        self._lock(folder)
-        self._host_fds = {
-            "proc": os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
-            "dev": os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
-            "scratch": os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
-        }
-        if self._ground.images:
-            self._blanks = scratch.Blanks(self._host_fds["scratch"])
         if self._ground.hierarchies.folders:
             self._unremoved = cgroup.sweep(self._ground.hierarchies)
             self._remove_cgroups()
-        self._fill()
-
-    def _lock(self, folder: str) -> None:
-        """Two supervisors of one data dir would sweep away each other's sandboxes. Held until this process ends."""
-        self._lock_fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline = time.monotonic() + _LOCK_PATIENCE
-        while True:
-            try:
-                fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError as error:
-                # The supervisor of a server that was just killed is cleaning up.
-                if time.monotonic() > deadline:
-                    hint = "It serves another region; end that one or choose another data dir."
-                    raise SandboxError("flock", folder, error.errno or 0, hint) from error
-                time.sleep(0.01)
+        plain.sweep(self._data_dir)
+        self._stock.fill()
 
     def end(self) -> None:
         """Kill everything; `is_gone` says when it is."""
         self._is_ending = True
-        self._waiting.clear()
-        for shell in self._all_shells():
+        self._stock.is_closed = True
+        for shell in [*self._stock.shells(), *self._assigned.values()]:
             self._bury(shell, None)
 
     def is_gone(self) -> bool:
-        if self._dying or (self._building and any(worker.building for worker in self._builders)):
+        if self._dying or any(worker.building for worker in self._crew.builders):
             return False
         self._unremoved = [group for group in self._unremoved if not group.remove()]
         if self._unremoved:
             return False
-        for worker in [*self._builders, *self._templates.values()]:
-            workers.end(worker)
-        self._builders, self._templates = [], {}
+        self._crew.end()
         cgroup.remove_region(self._ground.hierarchies)
         return True
-
-    def _all_shells(self) -> List[Shell]:
-        started = [shell for shells in self._started.values() for shell in shells]
-        return [*self._idle, *started, *self._assigned.values()]
 
     # ---- commands -----------------------------------------------------------------------------------------------
 
     def launch(self, seq: int, spec: LaunchSpec) -> None:
         self._check(spec)
-        request = _Request(seq, spec)
-        shell = self._take_ready(spec)
-        if shell is None:
-            self._waiting.append(request)
-        else:
-            self._assign(shell, request)
-        self._fill()
+        self._stock.request(Request(seq, spec))
 
     def restart(self, seq: int, environment_id: str) -> None:
         """Kill all but the init, then start a new process in what is left: the shell and its /tmp."""
-        shell = self._find(environment_id)
+        shell = self._assigned.get(environment_id)
+        if shell is None:
+            raise SandboxError("restart", environment_id, 0, "There is no such environment.")
         if shell.number in self._restarts:
             raise SandboxError("restart", environment_id, 0, "It is being restarted already.")
         self._restarts[shell.number] = seq
+        if shell.paths is not None:
+            self._processes.kill_plain(shell)
+            self._finish_restart(shell)
+            return
         if shell.cgroup is not None:
             shell.cgroup.thaw()
         assert shell.control is not None
@@ -163,44 +133,40 @@ class Fleet:
 
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
-        if shell is None:
-            self._give_up(environment_id)
-            self._server.send({"re": seq})
-        else:
+        if shell is not None:
             self._bury(shell, seq)
-            self._fill()
-
-    def _give_up(self, environment_id: str) -> None:
-        for request in [request for request in self._waiting if request.spec.id == environment_id]:
-            self._waiting.remove(request)
+            self._stock.fill()
+            return
+        request = self._stock.cancel(environment_id)
+        if request is not None:
             failure = SandboxError("launch", environment_id, 0, "It was destroyed before it was made.")
-            self._server.send({"re": request.seq, "error": failure.to_json()})
+            self._refuse(request.seq, failure)
+        self._server.send({"re": seq})
 
     def prepare(self, name: str) -> None:
         """Keep started processes of that runtime ready from now on."""
         runtime = self._runtimes[name]
-        if runtime.start != "exec":
-            self._started.setdefault(name, collections.deque())
-            if runtime.start == "fork":
-                self._template(runtime)
-            self._fill()
+        self._stock.keep_started(runtime)
+        if runtime.start == "fork" and self._ground.has_namespaces:
+            self._crew.template(runtime)
+        self._stock.fill()
 
     def stats(self) -> Dict[str, Any]:
         return {
             "shells": {
-                "building": len(self._building),
-                "idle": len(self._idle),
-                "started": {name: len(shells) for name, shells in self._started.items()},
+                "building": len(self._stock.building),
+                "idle": len(self._stock.idle),
+                "started": {name: len(shells) for name, shells in self._stock.started.items()},
                 "assigned": len(self._assigned),
                 "dying": len(self._dying),
             },
-            "waiting": len(self._waiting),
+            "waiting": len(self._stock.waiting),
             "cgroups_to_remove": len(self._unremoved),
-            "phases_ms": self._phases.summary(),
+            "phases_ms": self._stock.phases.summary(),
         }
 
     def _check(self, spec: LaunchSpec) -> None:
-        waiting = any(request.spec.id == spec.id for request in self._waiting)
+        waiting = any(request.spec.id == spec.id for request in self._stock.waiting)
         if not _ID.match(spec.id) or spec.id in self._assigned or waiting:
             raise SandboxError("launch", spec.id, 0, "An id is new and hexadecimal.")
         if spec.runtime not in self._runtimes:
@@ -219,33 +185,14 @@ class Fleet:
                 return path[len(base.rstrip("/")) + 1 :]
         raise SandboxError("launch", path, 0, "Function code lies below the data dir.")
 
-    def _find(self, environment_id: str) -> Shell:
-        shell = self._assigned.get(environment_id)
-        if shell is None:
-            raise SandboxError("find", environment_id, 0, "There is no such environment.")
-        return shell
-
     # ---- from shell to environment ------------------------------------------------------------------------------
 
-    def _take_ready(self, spec: LaunchSpec) -> Optional[Shell]:
-        if spec.tmp_mb != POOLED_TMP_MB:
-            return None
-        if self._starts_early(spec):
-            started = self._started.setdefault(spec.runtime, collections.deque())
-            if started:
-                return started.popleft()
-        # First come, first served: nobody overtakes those who wait.
-        return self._idle.popleft() if self._idle and not self._waiting else None
-
-    def _starts_early(self, spec: LaunchSpec) -> bool:
-        return self._runtimes[spec.runtime].start != "exec" and not spec.plain_exec
-
-    def _assign(self, shell: Shell, request: _Request) -> None:
+    def _assign(self, shell: Shell, request: Request) -> None:
         """Make a shell a function's environment and tell the server."""
         spec, runtime = request.spec, self._runtimes[request.spec.runtime]
         began = time.perf_counter()
         try:
-            self._mount_function(shell, runtime, spec)
+            self._furnish(shell, runtime, spec)
             mounted = time.perf_counter()
             if shell.cgroup is not None:
                 shell.cgroup.limit(spec.memory_mb + (0 if self._ground.images else spec.tmp_mb))
@@ -255,14 +202,14 @@ class Fleet:
             self._assigned[spec.id] = shell
             early = shell.run is not None
             if not early:
-                self._start_run(shell, runtime, spec)
+                self._processes.start(shell, runtime, spec)
             self._reply_with(shell, request.seq)
         except SandboxError as error:
-            self._server.send({"re": request.seq, "error": error.to_json()})
+            self._refuse(request.seq, error)
             self._bury(shell, None)
             return
         done = time.perf_counter()
-        self._phases.add(
+        self._stock.phases.add(
             {
                 "wait for a shell": (began - request.received_at) * 1000,
                 "mount function": (mounted - began) * 1000,
@@ -272,11 +219,18 @@ class Fleet:
             }
         )
 
-    def _mount_function(self, shell: Shell, runtime: RuntimeSpec, spec: LaunchSpec) -> None:
+    def _furnish(self, shell: Shell, runtime: RuntimeSpec, spec: LaunchSpec) -> None:
+        """Put the function's folders, and the runtime's unless they are there, where code looks for them."""
+        layers = [self._beneath(path) for path in spec.layers]
+        if not self._ground.has_namespaces:
+            for path in (self._beneath(spec.code_root), *layers):
+                os.close(mounts.open_folder(self._data_fd, path))
+            layer_root = plain.merge_layers(self._data_dir, shell.number, spec)
+            shell.paths = plain.Paths(runtime, spec.code_root, layer_root, shell.tmp)
+            return
         folders = mounts.Folders() if shell.runtime else workers.runtime_folders(runtime)
         try:
             folders.add_beneath(self._data_fd, self._beneath(spec.code_root), mounts.TASK)
-            layers = [self._beneath(path) for path in spec.layers]
             if len(layers) == 1:
                 folders.add_beneath(self._data_fd, layers[0], mounts.LAYERS)
             elif layers:
@@ -287,141 +241,149 @@ class Fleet:
             folders.close()
         shell.runtime = runtime.name
 
-    def _start_run(self, shell: Shell, runtime: RuntimeSpec, spec: Optional[LaunchSpec]) -> None:
-        """Have a process of `runtime` started in the shell; without `spec` it waits for its function."""
-        forked = runtime.start == "fork" and not (spec and spec.plain_exec)
-        worker = self._template(runtime) if forked else self._builder()
-        server, inside = open_pipes(runtime.framed)
-        names, fds = list(inside), list(inside.values())
-        names.append("init")
-        joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
-        self._run_numbers += 1
-        shell.run = Run(self._run_numbers, shell.cgroup.oom_kills() if shell.cgroup is not None else 0)
-        self._runs[self._run_numbers] = shell
-        request: Dict[str, Any] = {"spawn": shell.run.number, "plan": self._entry_plan(spec)}
-        if not forked:
-            request["framed"] = runtime.framed
-            request["command"] = _command(runtime, spec)
-            request["environment"] = dict(spec.environment) if spec is not None else {}
-        request["fds"] = names + ["join"] * len(joins)
-        worker.link.send(request, [*fds, shell.init_fd, *joins])
-        commands.close_all([*fds, *joins])
-        shell.server_ends = server
-
-    def _entry_plan(self, spec: Optional[LaunchSpec]) -> Dict[str, Any]:
-        limited = "memory" in self._ground.hierarchies.folders
-        return {
-            "own_network": self._own_network,
-            "uid": user.UID,
-            "gid": user.GID,
-            "groups": self._ground.is_root,
-            "data_limit_mb": 0 if limited or spec is None else spec.memory_mb,
-            "cwd": mounts.TASK if spec is not None else "/",
-        }
+    def _mount_runtime(self, shell: Shell, runtime: RuntimeSpec) -> None:
+        folders = workers.runtime_folders(runtime)
+        try:
+            with mounts.inside(shell.init_fd, self._home_fd):
+                folders.attach()
+        finally:
+            folders.close()
+        shell.runtime = runtime.name
 
     def _reply_with(self, shell: Shell, seq: int) -> None:
-        fds = shell.take()
-        if shell.cgroup is not None:
-            fds.update(shell.cgroup.open_control(self._options.cpu))
-        assert shell.control is not None
-        if "kill" not in fds:
-            fds["kill"] = os.dup(shell.control.fileno())
         assert shell.run is not None
+        assert shell.spec is not None
+        assert shell.control is not None
+        fds = shell.take()
         reply: Dict[str, Any] = {
             "re": seq,
             "id": shell.environment_id,
             "run": shell.run.number,
+            "pid": shell.run.pid,
             "api": shell.api_address,
-            "fds": list(fds),
         }
         if shell.cgroup is not None:
-            assert shell.spec is not None
+            fds.update(shell.cgroup.open_control(self._options.cpu))
             reply["freeze_words"] = shell.cgroup.freeze_words()
             reply["cpu_quota"] = shell.cgroup.quota(shell.spec.memory_mb)
-        self._server.send(reply, list(fds.values()), close=True)
+        if "kill" not in fds:
+            # Whatever is written to it, the init (or, without one, this process) kills on reading it.
+            fds["kill"] = os.dup(shell.kill_fd if shell.paths is not None else shell.control.fileno())
+        if shell.paths is not None:
+            reply["task_root"], reply["tmp"] = shell.spec.code_root, shell.paths.tmp
+        reply["fds"] = list(fds)
+        self._server.send(reply, list(fds.values()))
 
     # ---- ends ---------------------------------------------------------------------------------------------------
 
     def _on_run_ended(self, number: int, status: Optional[int], error: str) -> None:
-        shell = self._runs.pop(number, None)
+        shell = self._processes.ended(number)
+        if not self._ground.has_namespaces:
+            self._kill_orphans()
         if shell is None or shell.run is None:
             return
-        shell.run.ended = True
         if shell.is_dying:
-            return
-        if not shell.environment_id:
+            if shell.paths is not None:
+                self._on_gone(shell)
+        elif not shell.environment_id:
             # It died while waiting for a function: nobody has seen it yet.
-            self._started[shell.runtime].remove(shell)
+            if error:
+                self._complain(SandboxError("start", shell.runtime, 0, error))
             self._bury(shell, None)
-            self._loop.later(_BUILD_RETRY, self._fill)
-            return
-        oom = shell.cgroup is not None and shell.cgroup.oom_kills() > shell.run.oom_kills
+            self._loop.later(1.0, self._stock.fill)
+        else:
+            self._tell_exit(shell, status, error)
+
+    def _tell_exit(self, shell: Shell, status: Optional[int], error: str) -> None:
+        assert shell.run is not None
         self._server.send(
             {
                 "event": "exited",
                 "id": shell.environment_id,
-                "run": number,
+                "run": shell.run.number,
                 "code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
                 "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
-                "oom": oom,
+                "oom": shell.cgroup is not None and shell.cgroup.oom_kills() > shell.run.oom_kills,
                 "error": error,
             }
         )
 
+    def _on_spawned(self, number: int, pid: int) -> None:
+        shell = self._processes.spawned(number, pid)
+        if shell is not None and shell.environment_id:
+            self._server.send({"event": "started", "id": shell.environment_id, "run": number, "pid": pid})
+
+    def _kill_orphans(self) -> None:
+        """Level `process`: what a dead runtime leaves becomes this process's child, and its children in turn."""
+        if plain.kill_orphans(self._crew.pids()):
+            self._loop.later(_RESTART_INTERVAL, self._kill_orphans)
+
     def _on_control(self, shell: Shell) -> None:
-        """The init answers: everything but itself is killed."""
+        """An init says that everything but itself is killed; without one, the server asks this process to kill."""
         assert shell.control is not None
         try:
-            answer = shell.control.recv(64)
+            words = shell.control.recv(64)
         except BlockingIOError:
             return
-        if not answer:
+        except ConnectionResetError:
+            words = b""
+        if not words:
             self._loop.forget(shell.control)
-            return
-        if b"r" in answer:
+        elif shell.init_fd < 0:
+            self._processes.kill_plain(shell)
+        elif b"r" in words:
             self._finish_restart(shell)
 
     def _finish_restart(self, shell: Shell) -> None:
-        """Killed is not yet gone: start again once nothing is left in the cgroup."""
-        seq = self._restarts.get(shell.number)
-        if seq is None or shell.is_dying:
+        """Killed is not yet gone: start again once nothing is left."""
+        if shell.number not in self._restarts or shell.is_dying:
             return
-        if (shell.run and not shell.run.ended) or (shell.cgroup is not None and not shell.cgroup.is_empty()):
-            self._loop.later(0.001, lambda: self._finish_restart(shell))
+        assert shell.run is not None
+        if not shell.run.ended or (shell.cgroup is not None and not shell.cgroup.is_empty()):
+            self._loop.later(_RESTART_INTERVAL, lambda: self._finish_restart(shell))
             return
-        del self._restarts[shell.number]
+        seq = self._restarts.pop(shell.number)
+        assert shell.spec is not None
         try:
-            self._start_run(shell, self._runtimes[shell.runtime], shell.spec)
+            self._processes.start(shell, self._runtimes[shell.spec.runtime], shell.spec)
             self._reply_with(shell, seq)
         except SandboxError as error:
-            self._server.send({"re": seq, "error": error.to_json()})
+            self._refuse(seq, error)
 
     def _bury(self, shell: Shell, seq: Optional[int]) -> None:
         """Kill a shell and all in it; the server is answered when it is gone."""
-        if shell.environment_id:
-            self._assigned.pop(shell.environment_id, None)
-        for shells in (self._idle, *self._started.values()):
-            if shell in shells:
-                shells.remove(shell)
+        self._assigned.pop(shell.environment_id, None)
+        self._stock.remove(shell)
         restart = self._restarts.pop(shell.number, None)
         if restart is not None:
-            self._server.send({"re": restart, "error": SandboxError("restart", shell.environment_id).to_json()})
+            self._refuse(restart, SandboxError("restart", shell.environment_id, 0, "It was destroyed meanwhile."))
         shell.is_dying = True
         self._dying[shell.number] = (shell, seq)
-        if shell.cgroup is not None and self._ground.hierarchies.kills_only_thawed:
-            shell.cgroup.thaw()
-        shell.kill_init()
-        self._loop.watch(shell.init_fd, lambda: self._on_init_ended(shell))
+        if shell.init_fd >= 0:
+            if shell.cgroup is not None and self._ground.hierarchies.kills_only_thawed:
+                shell.cgroup.thaw()
+            shell.kill_init()
+            self._loop.watch(shell.init_fd, lambda: self._on_init_ended(shell))
+        elif shell.run is not None and not shell.run.ended:
+            self._processes.kill_plain(shell)
+        else:
+            self._loop.later(0, lambda: self._on_gone(shell))
 
     def _on_init_ended(self, shell: Shell) -> None:
         self._loop.forget(shell.init_fd)
-        if shell.control is not None and shell.control.fileno() >= 0:
-            self._loop.forget_if_watched(shell.control)
-        if shell.run is not None:
-            self._runs.pop(shell.run.number, None)
-        shell.close()
-        self._used_slots.discard(shell.slot)
+        self._on_gone(shell)
+
+    def _on_gone(self, shell: Shell) -> None:
+        if shell.number not in self._dying:
+            return
         _, seq = self._dying.pop(shell.number)
+        assert shell.control is not None
+        self._loop.forget_if_watched(shell.control)
+        self._processes.forget(shell)
+        if shell.init_fd < 0:
+            runs.give_up_plain_shell(shell, self._data_dir)
+        shell.close()
+        self._stock.release(shell)
         if shell.cgroup is not None:
             self._unremoved.append(shell.cgroup)
             self._remove_cgroups()
@@ -433,206 +395,38 @@ class Fleet:
         if self._unremoved and not self._is_ending:
             self._loop.later(_REMOVE_INTERVAL, self._remove_cgroups)
 
-    # ---- pools --------------------------------------------------------------------------------------------------
+    # ---- what workers say ---------------------------------------------------------------------------------------
 
-    def _fill(self) -> None:
-        """Ask for as many shells as are waited for and kept ready, and start processes in those kept for a runtime."""
-        if self._is_ending or self._broken:
-            return
-        self._start_early()
-        wanted = [request.spec.tmp_mb for request in self._waiting]
-        keep = self._options.pool_size + sum(self._shortage(name) for name in self._started)
-        wanted += [POOLED_TMP_MB] * max(0, keep - len(self._idle))
-        for shell in self._building.values():
-            if shell.tmp_mb in wanted:
-                wanted.remove(shell.tmp_mb)
-        for tmp_mb in wanted:
-            if sum(len(worker.building) for worker in self._builders) >= _BUILDERS * _QUEUE_DEPTH:
-                return
-            self._build(tmp_mb)
-
-    def _shortage(self, name: str) -> int:
-        return max(0, self._early_target(name) - len(self._started[name]))
-
-    def _early_target(self, name: str) -> int:
-        size = self._options.pool_size
-        # A waiting Node holds tens of megabytes, a fork of a template hardly any.
-        return size if self._runtimes[name].start == "fork" else (size + 1) // 2
-
-    def _start_early(self) -> None:
-        for name, shells in self._started.items():
-            while self._idle and not self._waiting and len(shells) < self._early_target(name):
-                shell = self._idle.popleft()
-                runtime = self._runtimes[name]
-                try:
-                    self._mount_runtime(shell, runtime)
-                    self._start_run(shell, runtime, None)
-                except SandboxError as error:
-                    self._bury(shell, None)
-                    self._complain(error)
-                    return
-                shells.append(shell)
-
-    def _mount_runtime(self, shell: Shell, runtime: RuntimeSpec) -> None:
-        folders = workers.runtime_folders(runtime)
-        try:
-            with mounts.inside(shell.init_fd, self._home_fd):
-                folders.attach()
-        finally:
-            folders.close()
-        shell.runtime = runtime.name
-
-    def _build(self, tmp_mb: int) -> None:
-        worker = self._builder()
-        self._shell_numbers += 1
-        slot = self._free_slot()
-        group = None
-        if self._ground.hierarchies.folders:
-            began = time.perf_counter()
-            group = cgroup.Cgroup(self._ground.hierarchies, f"{self._shell_numbers:x}")
-            group.make()
-            self._phases.add({"shell: cgroup": (time.perf_counter() - began) * 1000})
-        shell = Shell(self._shell_numbers, slot, tmp_mb, group)
-        self._building[shell.number] = shell
-        worker.building.append(shell.number)
-        request = {
-            "build": shell.number,
-            "tmp_mb": tmp_mb,
-            "own_network": self._own_network,
-            "endpoint_port": self._endpoint_port,
-            "groups": self._ground.is_root,
-            "outside": user.outside_ids(slot, self._ground.is_root, self._ground.subordinate_ids),
-            "fds": ["blank"] if self._blanks is not None else [],
-        }
-        worker.link.send(request, [self._blanks.image(tmp_mb)] if self._blanks is not None else [])
-
-    def _free_slot(self) -> int:
-        while True:
-            self._slot_cursor = (self._slot_cursor + 1) % user.SLOTS
-            if self._slot_cursor not in self._used_slots:
-                self._used_slots.add(self._slot_cursor)
-                return self._slot_cursor
-
-    def _on_built(self, worker: workers.Worker, message: Dict[str, Any], fds: List[int]) -> None:
-        worker.building.remove(message["built"])
-        shell = self._building.pop(message["built"])
-        shell.adopt(dict(zip(message["fds"], fds)), tuple(message["api"]))
-        control = shell.control
-        self._loop.watch(control, lambda: self._on_control(shell))
-        self._phases.add({f"shell: {name}": value for name, value in message["phases"].items()})
-        self._phases.add({"shell: whole": sum(message["phases"].values())})
-        if self._is_ending:
-            self._bury(shell, None)
-            return
-        for request in self._waiting:
-            if request.spec.tmp_mb == shell.tmp_mb:
-                self._waiting.remove(request)
-                self._assign(shell, request)
-                break
-        else:
-            self._idle.append(shell)
-        self._fill()
-
-    def _on_unbuilt(self, worker: workers.Worker, number: int, error: SandboxError) -> None:
-        if number in worker.building:
-            worker.building.remove(number)
-        shell = self._building.pop(number)
-        self._used_slots.discard(shell.slot)
-        if shell.cgroup is not None:
-            self._unremoved.append(shell.cgroup)
-            self._remove_cgroups()
-        for request in self._waiting:
-            if request.spec.tmp_mb == shell.tmp_mb:
-                self._waiting.remove(request)
-                self._server.send({"re": request.seq, "error": error.to_json()})
-                break
-        else:
-            self._complain(error)
-        self._loop.later(_BUILD_RETRY, self._fill)
-
-    def _complain(self, error: SandboxError) -> None:
-        self._server.send({"event": "trouble", "error": error.to_json()})
-
-    # ---- workers ------------------------------------------------------------------------------------------------
-
-    def _builder(self) -> workers.Worker:
-        """The builder with the least to do."""
-        while len(self._builders) < _BUILDERS:
-            root = {
-                "mount_point": f"{self._data_dir}/sandbox/root",
-                "rootfs": self._options.rootfs,
-                "mount_points": sorted({path for runtime in self._runtimes.values() for path in runtime.host_paths}),
-                "keep_proc": not self._ground.is_root,
-            }
-            worker = workers.start_builder(self._host_fds, root)
-            self._builders.append(worker)
-            self._listen(worker)
-        return min(self._builders, key=lambda worker: len(worker.building))
-
-    def _template(self, runtime: RuntimeSpec) -> workers.Worker:
-        worker = self._templates.get(runtime.name)
-        if worker is None:
-            root_pidfd = os.pidfd_open(self._ready_builder().pid)
-            try:
-                worker = workers.start_template(runtime, root_pidfd, self._pid_namespace_fd)
-            finally:
-                os.close(root_pidfd)
-            self._templates[runtime.name] = worker
-            self._listen(worker)
-        return worker
-
-    def _ready_builder(self) -> workers.Worker:
-        """A builder whose root is in place; waits for the first one, which takes milliseconds, once a region."""
-        worker = self._builder()
-        while not worker.is_ready and worker in self._builders:
-            self._on_worker(worker, wait=True)
-        if self._broken is not None:
-            raise self._broken
-        return worker
-
-    def _listen(self, worker: workers.Worker) -> None:
-        self._loop.watch_link(worker.link, lambda: self._on_worker(worker))
-
-    def _on_worker(self, worker: workers.Worker, wait: bool = False) -> None:
-        worker.link.sock.setblocking(wait)
-        try:
-            received = worker.link.receive()
-        except BlockingIOError:
-            return
-        finally:
-            worker.link.sock.setblocking(False)
-        if received is None:
-            self._on_worker_gone(worker)
-            return
-        message, fds = received
+    def _on_worker_message(self, worker: workers.Worker, message: Dict[str, Any], fds: List[int]) -> None:
         if "built" in message:
-            self._on_built(worker, message, fds)
+            self._stock.built(worker, message, fds)
         elif "unbuilt" in message:
-            self._on_unbuilt(worker, message["unbuilt"], _error(message))
+            self._drop(worker, message["unbuilt"], sandbox_error(message["error"]))
+        elif "spawned" in message:
+            self._on_spawned(message["spawned"], message["pid"])
         elif "exited" in message:
             self._on_run_ended(message["exited"], message["status"], "")
         elif "failed" in message:
-            self._on_run_ended(message["failed"], None, str(_error(message)))
-        elif "hello" in message:
-            worker.is_ready = True
-        elif "broken" in message:
-            worker.error = _error(message)
+            self._on_run_ended(message["failed"], None, str(sandbox_error(message["error"])))
 
-    def _on_worker_gone(self, worker: workers.Worker) -> None:
-        """Its shells' inits die with a builder; what a template forked lives on, but its end is no longer seen."""
-        self._loop.forget_link(worker.link)
-        workers.end(worker)
-        error = worker.error or SandboxError("start", worker.name, 0, "It ended; see the server's standard error.")
-        if worker in self._builders:
-            self._builders.remove(worker)
-            if not worker.is_ready:
-                self._broken = error
-            for number in list(worker.building):
-                self._on_unbuilt(worker, number, error)
-        else:
-            self._templates = {name: other for name, other in self._templates.items() if other is not worker}
+    def _on_worker_gone(self, worker: workers.Worker, error: SandboxError) -> None:
+        for number in list(worker.building):
+            self._drop(worker, number, error)
         if not self._is_ending:
             self._complain(error)
+            self._stock.fill()
+
+    def _drop(self, worker: workers.Worker, number: int, error: SandboxError) -> None:
+        shell = self._stock.unbuilt(worker, number, error)
+        if shell.cgroup is not None:
+            self._unremoved.append(shell.cgroup)
+            self._remove_cgroups()
+
+    def _refuse(self, seq: int, error: SandboxError) -> None:
+        self._server.send({"re": seq, "error": error.to_json()})
+
+    def _complain(self, error: SandboxError) -> None:
+        self._server.send({"event": "trouble", "error": error.to_json()})
 
     def reap(self) -> None:
         """Take the exit status of workers, whose end is seen on their links, and of orphans."""
@@ -645,17 +439,17 @@ class Fleet:
                 return
 
 
-def _error(message: Dict[str, Any]) -> SandboxError:
-    fields = message["error"]
-    return SandboxError(fields["call"], fields["target"], fields["errno"], fields["hint"])
-
-
-def _command(runtime: RuntimeSpec, spec: Optional[LaunchSpec]) -> List[str]:
-    memory_mb = spec.memory_mb if spec is not None else 10240
-    values = {"{memory_mb}": str(memory_mb), "{heap_mb}": str(memory_mb * 9 // 10)}
-    command = []
-    for part in runtime.command:
-        for placeholder, value in values.items():
-            part = part.replace(placeholder, value)
-        command.append(part)
-    return command
+def _lock(folder: str) -> int:
+    """Two supervisors of one data dir would sweep away each other's sandboxes. Held until this process ends."""
+    fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    deadline = time.monotonic() + _LOCK_PATIENCE
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+        except BlockingIOError as error:
+            # The supervisor of a server that was just killed is cleaning up.
+            if time.monotonic() > deadline:
+                hint = "It serves another region; end that one or choose another data dir."
+                raise SandboxError("flock", folder, error.errno or 0, hint) from error
+            time.sleep(0.01)

@@ -1,12 +1,22 @@
-"""Which isolation this host allows: what is wanted, what it withholds and why, and what mends it."""
+"""Which isolation this host allows: found by really trying, with what withholds the next level and what mends it."""
 
 import dataclasses
+import errno
+import hashlib
 import os
+import pwd
 import shutil
-from typing import List, Tuple
+import stat
+import traceback
+from typing import List, Optional, Tuple
 
-from lambent.sandbox import cgroup
-from lambent.sandbox.spec import IsolationReport, Level
+from lambent.sandbox import cgroup, commands, mounts, syscalls, user
+from lambent.sandbox.spec import IsolationReport, Level, SandboxError, SupervisorOptions, sandbox_error
+
+#: (level withheld, reason, command that mends it or "").
+Missing = Tuple[str, str, str]
+
+_DELEGATE = "systemd-run --user --scope -p Delegate=yes lambent up"
 
 
 @dataclasses.dataclass
@@ -14,13 +24,23 @@ class Ground:
     """What the supervisor stands on."""
 
     level: Level
+    #: Of the host, not only of a user namespace.
     is_root: bool
     hierarchies: cgroup.Hierarchies
     #: Ids below the supervisor's user namespace beside the operator's own; rootless only.
     subordinate_ids: int = 0
     #: /tmp on disk images rather than in memory.
     images: bool = False
-    missing: List[Tuple[str, str, str]] = dataclasses.field(default_factory=list)
+    missing: List[Missing] = dataclasses.field(default_factory=list)
+
+    @property
+    def may_set_groups(self) -> bool:
+        """A user namespace with one id only must not: leaving a group can be a way into what it is kept from."""
+        return self.is_root or self.subordinate_ids > 0
+
+    @property
+    def has_namespaces(self) -> bool:
+        return self.level is not Level.PROCESS
 
     def report(self) -> IsolationReport:
         who = "root" if self.is_root else "rootless"
@@ -29,12 +49,160 @@ class Ground:
         return IsolationReport(self.level, f"{self.level.value}: {who}, {groups}", self.missing, mode, self.is_root)
 
 
-def can_use_images(is_root: bool) -> "Tuple[bool, str]":
-    """Whether /tmp can be an ext4 image on a loop device, and if not what is missing."""
+def find_ground(options: SupervisorOptions) -> Ground:
+    """Take what the host gives; raises SandboxError where the level asked for cannot be had."""
+    wanted = options.isolation
+    if wanted not in ("auto", *(level.value for level in Level)):
+        raise SandboxError("isolation", wanted, 0, "One of auto, full, reduced, process.")
+    is_root = os.geteuid() == 0
+    folder = f"{os.path.realpath(options.data_dir)}/sandbox/root"
+    os.makedirs(folder, exist_ok=True)
+    if wanted == Level.PROCESS.value:
+        return _ground_without_namespaces(options, is_root, [])
+    failure = _try_namespaces(folder, options.rootfs, is_root)
+    if failure is not None:
+        missing = ("reduced", str(failure), _mend_namespaces(is_root))
+        if wanted != "auto":
+            raise SandboxError("isolation", wanted, failure.errno, f"{failure} {missing[2]}".strip())
+        return _ground_without_namespaces(options, is_root, [missing])
+    ground = _ground_with_namespaces(options, is_root)
+    if wanted == Level.FULL.value and ground.level is not Level.FULL:
+        raise SandboxError("isolation", wanted, 0, " ".join(f"{why} {mend}".strip() for _, why, mend in ground.missing))
+    if wanted == Level.REDUCED.value:
+        ground.level = Level.REDUCED
+    return ground
+
+
+def _ground_with_namespaces(options: SupervisorOptions, is_root: bool) -> Ground:
+    """Enter the namespaces that the supervisor itself lives in and see what else there is."""
+    name = _user_name()
+    subordinate_ids = 0 if is_root else user.enter_own_namespace()
+    mounts.isolate()
+    hierarchies = cgroup.find(region_tag(options.data_dir), is_root)
+    missing: List[Missing] = []
+    withheld = hierarchies.missing()
+    if withheld:
+        reason = f"No cgroup may be made here for: {', '.join(withheld)}."
+        missing.append(("full", reason, "" if is_root else _DELEGATE))
+    if not is_root and not subordinate_ids:
+        reason = "There are no subordinate ids (/etc/subuid, /etc/subgid, newuidmap): all functions share one user."
+        missing.append(("full", reason, f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {name}"))
+    level = Level.REDUCED if missing else Level.FULL
+    images, reason = _can_use_images(is_root)
+    if not images:
+        missing.append(("/tmp on disk", f"{reason}: /tmp is memory, on top of MemorySize.", ""))
+    return Ground(level, is_root, hierarchies, subordinate_ids, images, missing)
+
+
+def _ground_without_namespaces(options: SupervisorOptions, is_root: bool, missing: List[Missing]) -> Ground:
+    if not syscalls.landlock_abi():
+        reason = "Landlock is missing: functions read whatever the region's user may read."
+        missing.append(("process with Landlock", reason, "boot with lsm=landlock,…"))
+    if is_root:
+        _check_way_in(os.path.realpath(options.data_dir))
+    return Ground(Level.PROCESS, is_root, cgroup.Hierarchies({}), missing=missing)
+
+
+def _check_way_in(folder: str) -> None:
+    """As root each function gets a user of its own, who needs a way to its code."""
+    path = folder
+    while True:
+        if not os.stat(path).st_mode & stat.S_IXOTH:
+            hint = f"Functions run as users of their own: allow a way in (chmod o+x {path}), or start as another user."
+            raise SandboxError("enter", path, errno.EACCES, hint)
+        if path == "/":
+            return
+        path = os.path.dirname(path)
+
+
+def region_tag(data_dir: str) -> str:
+    """Names the region's cgroup: the same after a restart, so that leftovers are found."""
+    return "lambent-" + hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()[:12]
+
+
+def _user_name() -> str:
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _can_use_images(is_root: bool) -> "Tuple[bool, str]":
     if not is_root:
-        return False, "rootless"
+        return False, "Only root may mount an image"
     if not os.path.exists("/dev/loop-control"):
         return False, "/dev/loop-control is missing"
     if shutil.which("mkfs.ext4", path="/usr/sbin:/sbin:/usr/bin:/bin") is None:
-        return False, "mkfs.ext4 is missing"
+        return False, "mkfs.ext4 (e2fsprogs) is missing"
     return True, ""
+
+
+def _mend_namespaces(is_root: bool) -> str:
+    """The command for the usual reasons that a host forbids unprivileged user namespaces."""
+    if is_root:
+        return "" if not os.path.exists("/.dockerenv") else "docker run --privileged …"
+    for name, closed in (
+        ("kernel/apparmor_restrict_unprivileged_userns", "1"),
+        ("kernel/unprivileged_userns_clone", "0"),
+        ("user/max_user_namespaces", "0"),
+    ):
+        try:
+            with open(f"/proc/sys/{name}", encoding="ascii") as file:
+                if file.read().strip() == closed:
+                    setting = name.replace("/", ".")
+                    return f"sudo sysctl {setting}={'0' if closed == '1' else '1' if 'clone' in name else '10000'}"
+        except OSError:
+            continue
+    return ""
+
+
+def _try_namespaces(folder: str, rootfs: str, is_root: bool) -> Optional[SandboxError]:
+    """Make the parts of a sandbox that hosts forbid, in a process that ends with them; why it failed, or None."""
+    ours, theirs = commands.socket_pair()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            _trial(folder, rootfs, is_root)
+            commands.send(theirs, {})
+        except SandboxError as error:
+            commands.send(theirs, {"error": error.to_json()})
+        except BaseException:
+            commands.send(theirs, {"error": SandboxError("trial", traceback.format_exc(limit=-3)).to_json()})
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        received = commands.receive(ours)
+    os.waitpid(pid, 0)
+    if received is None:
+        return SandboxError("trial", "a sandbox", 0, "The process that tried it was killed.")
+    return sandbox_error(received[0]["error"]) if "error" in received[0] else None
+
+
+def _trial(folder: str, rootfs: str, is_root: bool) -> None:
+    if not is_root:
+        user.enter_own_namespace()
+    mounts.enter_root(folder, rootfs, [], keep_proc=not is_root)
+    syscalls.unshare(
+        syscalls.CLONE_NEWNS
+        | syscalls.CLONE_NEWPID
+        | syscalls.CLONE_NEWNET
+        | syscalls.CLONE_NEWIPC
+        | syscalls.CLONE_NEWUTS
+        | syscalls.CLONE_NEWCGROUP
+    )
+    ours, theirs = commands.socket_pair()
+    if os.fork() == 0:
+        try:
+            mounts.mount_proc()
+            syscalls.unshare(syscalls.CLONE_NEWUSER)
+            commands.send(theirs, {})
+        except SandboxError as error:
+            commands.send(theirs, {"error": error.to_json()})
+        finally:
+            os._exit(0)
+    theirs.close()
+    received = commands.receive(ours)
+    if received is not None and "error" in received[0]:
+        raise sandbox_error(received[0]["error"])

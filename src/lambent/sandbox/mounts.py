@@ -186,7 +186,7 @@ class Folders:
 
     def add_beneath(self, data_fd: int, path: str, target: str) -> None:
         """A folder that the server names: it must lie below the data dir, and no symlink may stand in the way."""
-        fd = syscalls.open_beneath(data_fd, path)
+        fd = open_folder(data_fd, path)
         try:
             self._add(syscalls.clone_tree("", fd), target)
         finally:
@@ -196,7 +196,7 @@ class Folders:
         """Several folders as one, later ones on top."""
         fds: List[int] = []
         try:
-            fds.extend(syscalls.open_beneath(data_fd, path) for path in paths)
+            fds.extend(open_folder(data_fd, path) for path in paths)
             # By descriptor: a path could hold the separators `:` and `,`. The leftmost is the uppermost.
             lower = ":".join(f"/proc/self/fd/{fd}" for fd in reversed(fds))
             tree = syscalls.new_filesystem("overlay", [("lowerdir", lower)], READ_ONLY)
@@ -218,6 +218,11 @@ class Folders:
         for tree, _ in self._trees:
             os.close(tree)
         self._trees.clear()
+
+
+def open_folder(data_fd: int, path: str) -> int:
+    """A folder that the server names, opened beneath the data dir with no symlink in the way."""
+    return syscalls.open_beneath(data_fd, path)
 
 
 @contextlib.contextmanager

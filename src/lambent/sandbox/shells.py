@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from lambent.sandbox import commands
 from lambent.sandbox.cgroup import Cgroup
+from lambent.sandbox.plain import Paths
 from lambent.sandbox.spec import LaunchSpec
 
 
@@ -19,22 +20,29 @@ class Run:
         #: OOM kills in the cgroup before it started.
         self.oom_kills = oom_kills
         self.ended = False
+        #: On the host, where its worker tells it; 0 until then.
+        self.pid = 0
+        #: Level `process`: to be killed as soon as its pid is known.
+        self.is_condemned = False
 
 
 class Shell:
     """Namespaces, cgroup and /tmp of one sandbox, with an init in it that outlives runtime processes."""
 
-    def __init__(self, number: int, slot: int, tmp_mb: int, cgroup: Optional[Cgroup]) -> None:
+    def __init__(self, number: int, slot: int, tmp_mb: int) -> None:
         self.number = number
         self.slot = slot
         self.tmp_mb = tmp_mb
-        self.cgroup = cgroup
+        self.cgroup: Optional[Cgroup] = None
         # From when it is built:
         self.init_fd = -1
         self.control: Optional[socket.socket] = None
         #: Listening sockets, until they are handed to the server.
         self.listeners: Dict[str, int] = {}
         self.api_address = ""
+        #: Level `process`: its folder for temporary files, and the other end of `control`.
+        self.tmp = ""
+        self.kill_fd = -1
         # From when a runtime's folders are mounted or a process is started in it:
         self.runtime = ""
         self.run: Optional[Run] = None
@@ -43,6 +51,8 @@ class Shell:
         # From when it is given to a function:
         self.environment_id = ""
         self.spec: Optional[LaunchSpec] = None
+        #: Level `process`: where Lambda's folders really are. None: they are mounted.
+        self.paths: Optional[Paths] = None
         self.is_dying = False
 
     def __repr__(self) -> str:
@@ -51,7 +61,7 @@ class Shell:
 
     def adopt(self, fds: Dict[str, int], api: Tuple[str, int]) -> None:
         """What its builder handed over."""
-        self.init_fd = fds.pop("init")
+        self.init_fd = fds.pop("init", -1)
         self.control = socket.socket(fileno=fds.pop("control"))
         self.control.setblocking(False)
         self.listeners = fds

@@ -41,6 +41,8 @@ class Spawner:
             self._child(request, fds, joins)
         self._children[pid] = request["spawn"]
         commands.close_all(received)
+        if request["plan"]["tell_pid"]:
+            commands.send(self._control, {"spawned": request["spawn"], "pid": pid})
 
     def _fork(self, fds: Dict[str, int]) -> int:
         if "init" not in fds:

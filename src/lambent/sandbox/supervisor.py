@@ -4,7 +4,6 @@ One thread, one selector. It accepts the commands of `_COMMANDS`, checks all tha
 anything: builders and templates do the slow parts. When the server's socket ends, everything ends.
 """
 
-import hashlib
 import heapq
 import os
 import selectors
@@ -15,9 +14,9 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from lambent.sandbox import cgroup, commands, levels, mounts, rlimits, syscalls
+from lambent.sandbox import commands, levels, rlimits, syscalls
 from lambent.sandbox.fleet import Fleet
-from lambent.sandbox.spec import Level, SandboxError, SupervisorOptions, launch_spec, supervisor_options, to_json
+from lambent.sandbox.spec import SandboxError, launch_spec, supervisor_options, to_json
 
 _STOP_DEADLINE = 5.0
 
@@ -149,7 +148,7 @@ class Supervisor:
         if self._fleet is not None:
             raise SandboxError("configure", "twice")
         options = supervisor_options(message["options"])
-        ground = find_ground(options)
+        ground = levels.find_ground(options)
         self._fleet = Fleet(options, ground, message["endpoint_port"], self._loop, self._server)
         self._fleet.start()
         self._server.send({"re": message["seq"], "report": to_json(ground.report())})
@@ -165,24 +164,13 @@ class Supervisor:
             self._loop.turn()
 
 
-def find_ground(options: SupervisorOptions) -> levels.Ground:
-    """Take what the host gives; raises SandboxError where the level asked for cannot be had."""
-    tag = "lambent-" + hashlib.sha256(os.fsencode(os.path.realpath(options.data_dir))).hexdigest()[:12]
-    mounts.isolate()
-    is_root = os.geteuid() == 0
-    images, reason = levels.can_use_images(is_root)
-    ground = levels.Ground(Level.FULL, is_root, cgroup.find(tag), images=images)
-    if reason:
-        ground.missing.append(("full", reason, ""))
-    return ground
-
-
 def main(server_fd: int) -> None:
     """The life of the supervisor, on the socket that the server left open for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The terminal's Ctrl-C is for the server, which ends this process in its own time.
     os.setsid()
     syscalls.set_name("lambent-superv")
+    # Orphans of functions come to this process, not to the host's init.
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     rlimits.raise_open_files()
     os.umask(0o022)

@@ -4,6 +4,7 @@ Each function raises SandboxError naming the call and its target. Numbers are th
 """
 
 import ctypes
+import errno
 import os
 import platform
 from typing import Optional
@@ -181,11 +182,11 @@ def set_name(name: str) -> None:
 
 
 def drop_bounding_set() -> None:
-    """Take every capability out of the bounding set, up to the newest that the kernel knows."""
+    """Take every capability out of the bounding set, up to the newest that the kernel knows, if this process may."""
     for capability in range(64):
         if _libc.prctl(PR_CAPBSET_DROP, ctypes.c_ulong(capability), 0, 0, 0) < 0:
-            if capability == 0:
-                raise SandboxError("prctl", "PR_CAPBSET_DROP", ctypes.get_errno())
+            if ctypes.get_errno() not in (errno.EINVAL, errno.EPERM):
+                raise SandboxError("prctl", f"PR_CAPBSET_DROP {capability}", ctypes.get_errno())
             return
 
 

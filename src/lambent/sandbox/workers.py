@@ -7,11 +7,12 @@ import contextlib
 import os
 import signal
 import traceback
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from lambent.sandbox import builder, commands, mounts, syscalls
-from lambent.sandbox.spec import RuntimeSpec, SandboxError
+from lambent.sandbox.spec import RuntimeSpec, SandboxError, sandbox_error
 
+BUILDERS = 2
 #: /usr/lib/…/lambent: what a template imports `lambent.sandbox` from.
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -34,20 +35,24 @@ class Worker:
         return f"<Worker {self.name} pid {self.pid} building {len(self.building)}>"
 
 
-def start_builder(host_fds: Dict[str, int], root: Dict[str, Any]) -> Worker:
+def start_builder(host_fds: Dict[str, int], root: Optional[Dict[str, Any]]) -> Worker:
+    """`root`: what the root of sandboxes is made of; None where there are no namespaces and it only starts programs."""
     ours, theirs = commands.socket_pair()
     supervisor = os.getpid()
     pid = os.fork()
     if pid == 0:
         ours.detach()
         _keep_only([theirs.fileno(), *host_fds.values()])
-        builder.main(theirs, host_fds, {**root, "supervisor": supervisor})
+        builder.main(theirs, host_fds, root, supervisor)
     theirs.close()
     return Worker("builder", pid, commands.Link(ours))
 
 
 def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespace_fd: int) -> Worker:
-    """Run the runtime's interpreter in a mount namespace like a shell's, `root_pidfd` naming the builder to copy."""
+    """Run the runtime's interpreter in a mount namespace like a shell's, `root_pidfd` naming the builder to copy.
+
+    Without namespaces (None) the paths of `runtime` are the host's already.
+    """
     ours, theirs = commands.socket_pair()
     supervisor = os.getpid()
     pid = os.fork()
@@ -55,8 +60,8 @@ def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespac
         try:
             ours.detach()
             _keep_only([theirs.fileno(), pid_namespace_fd, *([] if root_pidfd is None else [root_pidfd])])
-            code = _enter_template_root(runtime, root_pidfd)
-            _exec_template(runtime, code, [theirs.fileno(), pid_namespace_fd], supervisor)
+            code, library = _enter_template_root(runtime, root_pidfd)
+            _exec_template(runtime, code, library, [theirs.fileno(), pid_namespace_fd], supervisor)
         except BaseException:
             # The top of this process: the supervisor sees it end.
             traceback.print_exc()
@@ -66,10 +71,10 @@ def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespac
     return Worker(f"template {runtime.name}", pid, commands.Link(ours))
 
 
-def _enter_template_root(runtime: RuntimeSpec, root_pidfd: Optional[int]) -> str:
-    """The folder that holds `lambent` as the template will see it."""
+def _enter_template_root(runtime: RuntimeSpec, root_pidfd: Optional[int]) -> Tuple[str, str]:
+    """The folders that hold `lambent` and the interpreter's libraries as the template will see them."""
     if root_pidfd is None:
-        return os.path.dirname(_PACKAGE)
+        return os.path.dirname(_PACKAGE), f"{runtime.lang_dir}/lib"
     folders = runtime_folders(runtime)
     folders.add_path(_PACKAGE, f"{mounts.TEMPLATE_CODE}/lambent")
     syscalls.setns(root_pidfd, syscalls.CLONE_NEWNS)
@@ -78,19 +83,15 @@ def _enter_template_root(runtime: RuntimeSpec, root_pidfd: Optional[int]) -> str
     os.mkdir(f"{mounts.TEMPLATE_CODE}/lambent")
     folders.attach()
     folders.close()
-    return mounts.TEMPLATE_CODE
+    return mounts.TEMPLATE_CODE, f"{mounts.LANGUAGE}/lib"
 
 
-def _exec_template(runtime: RuntimeSpec, code: str, fds: List[int], supervisor: int) -> None:
+def _exec_template(runtime: RuntimeSpec, code: str, library: str, fds: List[int], supervisor: int) -> None:
     for fd in fds:
         os.set_inheritable(fd, True)
     script = f"{code}/lambent/sandbox/template.py"
     arguments = [*runtime.command[:-1], script, *map(str, [*fds, supervisor]), runtime.command[-1]]
-    environment = {
-        "LD_LIBRARY_PATH": f"{mounts.LANGUAGE}/lib",
-        "LANG": "C.UTF-8",
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-    }
+    environment = {"LD_LIBRARY_PATH": library, "LANG": "C.UTF-8", "PATH": "/usr/local/bin:/usr/bin:/bin"}
     os.chdir("/")
     os.execve(arguments[0], arguments, environment)
 
@@ -124,3 +125,96 @@ def end(worker: Worker) -> None:
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(worker.pid, signal.SIGKILL)
         os.waitpid(worker.pid, 0)
+
+
+class Crew:
+    """All workers: started when first needed, listened to, replaced when they end."""
+
+    def __init__(
+        self, loop: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]], pid_namespace_fd: int
+    ) -> None:
+        self._loop = loop
+        self._host_fds = host_fds
+        self._root = root
+        self._pid_namespace_fd = pid_namespace_fd
+        self.builders: List[Worker] = []
+        self._templates: Dict[str, Worker] = {}
+        #: Why builders cannot start: nothing can then.
+        self.broken: Optional[SandboxError] = None
+        #: What to do with a message of a worker's, and when one ends with the shells it was building.
+        self.on_message: Callable[[Worker, Dict[str, Any], List[int]], None]
+        self.on_gone: Callable[[Worker, SandboxError], None]
+
+    def pids(self) -> List[int]:
+        return [worker.pid for worker in (*self.builders, *self._templates.values())]
+
+    def builder(self) -> Worker:
+        """The builder with the least to do."""
+        while len(self.builders) < BUILDERS:
+            worker = start_builder(self._host_fds, self._root)
+            self.builders.append(worker)
+            self._listen(worker)
+        return min(self.builders, key=lambda worker: len(worker.building))
+
+    def template(self, runtime: RuntimeSpec) -> Worker:
+        worker = self._templates.get(runtime.name)
+        if worker is None:
+            root_pidfd = None if self._root is None else os.pidfd_open(self._ready_builder().pid)
+            try:
+                worker = start_template(runtime, root_pidfd, self._pid_namespace_fd)
+            finally:
+                if root_pidfd is not None:
+                    os.close(root_pidfd)
+            self._templates[runtime.name] = worker
+            self._listen(worker)
+        return worker
+
+    def end(self) -> None:
+        for worker in (*self.builders, *self._templates.values()):
+            self._loop.forget_link(worker.link)
+            end(worker)
+        self.builders, self._templates = [], {}
+
+    def _ready_builder(self) -> Worker:
+        """A builder whose root is in place; waits for the first one, which takes milliseconds, once a region."""
+        worker = self.builder()
+        while not worker.is_ready and worker in self.builders:
+            self._hear(worker, wait=True)
+        if self.broken is not None:
+            raise self.broken
+        return worker
+
+    def _listen(self, worker: Worker) -> None:
+        self._loop.watch_link(worker.link, lambda: self._hear(worker))
+
+    def _hear(self, worker: Worker, wait: bool = False) -> None:
+        worker.link.sock.setblocking(wait)
+        try:
+            received = worker.link.receive()
+        except BlockingIOError:
+            return
+        finally:
+            worker.link.sock.setblocking(False)
+        if received is None:
+            self._bid_farewell(worker)
+            return
+        message, fds = received
+        if "hello" in message:
+            worker.is_ready = True
+        elif "broken" in message:
+            worker.error = sandbox_error(message["broken"])
+        else:
+            self.on_message(worker, message, fds)
+
+    def _bid_farewell(self, worker: Worker) -> None:
+        """The inits of its shells die with a builder; a template's children live on, their ends unseen."""
+        self._loop.forget_link(worker.link)
+        end(worker)
+        error = worker.error or SandboxError("start", worker.name, 0, "It ended; see the server's standard error.")
+        if worker in self.builders:
+            self.builders.remove(worker)
+            if not worker.is_ready:
+                self.broken = error
+        else:
+            self._templates = {name: other for name, other in self._templates.items() if other is not worker}
+        self.on_gone(worker, error)

@@ -1,0 +1,130 @@
+"""Starts, tells apart and kills the runtime processes in shells; the supervisor's."""
+
+import dataclasses
+import os
+from typing import Any, Dict, List, Optional
+
+from lambent.sandbox import commands, levels, mounts, network, plain, user, workers
+from lambent.sandbox.shells import Run, Shell, open_pipes
+from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
+
+#: {memory_mb} of a process that is started before its function is known: Lambda's largest.
+_LARGEST_MB = 10240
+
+
+class Runs:
+    def __init__(self, ground: levels.Ground, own_network: bool, crew: workers.Crew) -> None:
+        self._ground = ground
+        self._own_network = own_network
+        self._crew = crew
+        self._limits_memory = "memory" in ground.hierarchies.folders
+        self._numbers = 0
+        self._shells: Dict[int, Shell] = {}
+
+    def start(self, shell: Shell, runtime: RuntimeSpec, spec: Optional[LaunchSpec]) -> None:
+        """Have a process of `runtime` started in the shell; without `spec` it waits for its function."""
+        if shell.paths is not None:
+            runtime = really(runtime, shell.paths)
+        forked = runtime.start == "fork" and not (spec and spec.plain_exec)
+        worker = self._crew.template(runtime) if forked else self._crew.builder()
+        server_ends, inside = open_pipes(runtime.framed)
+        names, fds = list(inside), list(inside.values())
+        joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
+        self._numbers += 1
+        shell.run = Run(self._numbers, shell.cgroup.oom_kills() if shell.cgroup is not None else 0)
+        self._shells[self._numbers] = shell
+        request: Dict[str, Any] = {"spawn": self._numbers, "plan": self._plan(shell, spec)}
+        if not forked:
+            request["framed"] = runtime.framed
+            request["command"] = _command(runtime, spec)
+            request["environment"] = _environment(shell, spec)
+        entrance = [] if shell.paths is not None else [shell.init_fd]
+        request["fds"] = [*names, *(["init"] * len(entrance)), *(["join"] * len(joins))]
+        worker.link.send(request, [*fds, *entrance, *joins], keep=[*entrance])
+        shell.server_ends = server_ends
+
+    def _plan(self, shell: Shell, spec: Optional[LaunchSpec]) -> Dict[str, Any]:
+        """How the process is confined: what `contain.enter` goes by."""
+        plan: Dict[str, Any] = {
+            "own_network": self._own_network,
+            "uid": user.UID,
+            "gid": user.GID,
+            "groups": self._ground.may_set_groups,
+            "data_limit_mb": 0 if self._limits_memory or spec is None else spec.memory_mb,
+            "cwd": mounts.TASK if spec is not None else "/",
+            "tell_pid": not self._limits_memory,
+        }
+        if shell.paths is not None:
+            outside = user.outside_ids(shell.slot, True, 0) if self._ground.is_root else (None, None)
+            plan["uid"], plan["gid"] = outside
+            plan["cwd"] = shell.paths.real(mounts.TASK)
+            plan["read_only"] = shell.paths.read_only
+            plan["writable"] = [shell.paths.tmp]
+        return plan
+
+    def spawned(self, number: int, pid: int) -> Optional[Shell]:
+        """Its pid on the host is known from now on."""
+        shell = self._shells.get(number)
+        if shell is None or shell.run is None:
+            return None
+        shell.run.pid = pid
+        if shell.run.is_condemned:
+            plain.kill_tree(pid)
+        return shell
+
+    def ended(self, number: int) -> Optional[Shell]:
+        shell = self._shells.pop(number, None)
+        if shell is not None and shell.run is not None:
+            shell.run.ended = True
+        return shell
+
+    def forget(self, shell: Shell) -> None:
+        if shell.run is not None:
+            self._shells.pop(shell.run.number, None)
+
+    def kill_plain(self, shell: Shell) -> None:
+        """Level `process`: kill the process and all below it."""
+        if shell.run is not None and not shell.run.ended:
+            shell.run.is_condemned = True
+            if shell.run.pid:
+                plain.kill_tree(shell.run.pid)
+
+
+def really(runtime: RuntimeSpec, paths: plain.Paths) -> RuntimeSpec:
+    """The runtime with the host's paths in its command."""
+    return dataclasses.replace(runtime, command=tuple(paths.real(part) for part in runtime.command))
+
+
+def _command(runtime: RuntimeSpec, spec: Optional[LaunchSpec]) -> List[str]:
+    memory_mb = spec.memory_mb if spec is not None else _LARGEST_MB
+    values = {"{memory_mb}": str(memory_mb), "{heap_mb}": str(memory_mb * 9 // 10)}
+    command = []
+    for part in runtime.command:
+        for placeholder, value in values.items():
+            part = part.replace(placeholder, value)
+        command.append(part)
+    return command
+
+
+def _environment(shell: Shell, spec: Optional[LaunchSpec]) -> Dict[str, str]:
+    """The function's variables, with those that name places true for this sandbox."""
+    variables = dict(spec.environment) if spec is not None else {}
+    if "AWS_LAMBDA_RUNTIME_API" in variables:
+        variables["AWS_LAMBDA_RUNTIME_API"] = shell.api_address
+    return variables if shell.paths is None else shell.paths.environment(variables)
+
+
+def make_plain_shell(shell: Shell, data_dir: str, is_root: bool) -> None:
+    """Level `process`: what a shell is without namespaces."""
+    uid, gid = user.outside_ids(shell.slot, is_root, 0)
+    shell.tmp = plain.make_tmp(data_dir, shell.number, uid, gid)
+    ours, theirs = commands.stream_pair()
+    listener = network.listen(network.LOOPBACK, 0)
+    address = listener.getsockname()
+    shell.adopt({"control": ours.detach(), "runtime_api": listener.detach()}, address)
+    shell.kill_fd = theirs.detach()
+
+
+def give_up_plain_shell(shell: Shell, data_dir: str) -> None:
+    os.close(shell.kill_fd)
+    plain.remove(data_dir, shell.number)

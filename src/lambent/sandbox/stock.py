@@ -1,0 +1,234 @@
+"""Which shells are made and kept ready, and who gets them: policy of the supervisor, no system calls."""
+
+import collections
+import time
+from typing import Any, Callable, Deque, Dict, List, Optional
+
+from lambent.sandbox import cgroup, levels, runs, scratch, user, workers
+from lambent.sandbox.shells import Phases, Shell
+from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions
+
+#: EphemeralStorage of the shells that are kept ready: Lambda's default.
+POOLED_TMP_MB = 512
+#: Asked of one builder at a time, so that the order of requests can still change.
+_QUEUE_DEPTH = 2
+_RETRY_S = 1.0
+
+
+class Request:
+    """A launch that waits for a shell."""
+
+    def __init__(self, seq: int, spec: LaunchSpec) -> None:
+        self.seq = seq
+        self.spec = spec
+        self.received_at = time.perf_counter()
+
+
+class Stock:
+    def __init__(
+        self,
+        options: SupervisorOptions,
+        ground: levels.Ground,
+        loop: Any,
+        crew: workers.Crew,
+        processes: runs.Runs,
+        blanks: Optional[scratch.Blanks],
+    ) -> None:
+        # For the region's life
+        self._options = options
+        self._ground = ground
+        self._loop = loop
+        self._crew = crew
+        self._processes = processes
+        self._blanks = blanks
+        self._runtimes = {runtime.name: runtime for runtime in options.runtimes}
+        self.endpoint_port = 0
+        self.data_dir = ""
+        self.phases = Phases()
+        self.is_closed = False
+        #: What to do with a shell that is ready for a launch, a launch that fails, a shell to throw away, trouble.
+        self.on_match: Callable[[Shell, Request], None]
+        self.on_failure: Callable[[Request, SandboxError], None]
+        self.on_discard: Callable[[Shell], None]
+        self.on_trouble: Callable[[SandboxError], None]
+        self.on_control: Callable[[Shell], None]
+        self.mount_runtime: Callable[[Shell, RuntimeSpec], None]
+        # Invariant: a shell of the stock is in exactly one of building, idle and started[…].
+        self.building: Dict[int, Shell] = {}
+        self.idle: Deque[Shell] = collections.deque()
+        #: By runtime: a process waits in it for its function.
+        self.started: Dict[str, Deque[Shell]] = {}
+        self.waiting: Deque[Request] = collections.deque()
+        self._used_slots: Dict[int, bool] = {}
+        self._slot_cursor = 0
+        self._numbers = 0
+
+    def shells(self) -> List[Shell]:
+        return [*self.idle, *(shell for shells in self.started.values() for shell in shells)]
+
+    # ---- out ----------------------------------------------------------------------------------------------------
+
+    def request(self, request: Request) -> None:
+        """Give it a shell now or as soon as there is one."""
+        shell = self._take_ready(request.spec)
+        if shell is None:
+            self.waiting.append(request)
+        else:
+            self.on_match(shell, request)
+        self.fill()
+
+    def cancel(self, environment_id: str) -> Optional[Request]:
+        for request in self.waiting:
+            if request.spec.id == environment_id:
+                self.waiting.remove(request)
+                return request
+        return None
+
+    def keep_started(self, runtime: RuntimeSpec) -> None:
+        """Keep processes of that runtime waiting from now on."""
+        if self._may_start_early(runtime):
+            self.started.setdefault(runtime.name, collections.deque())
+
+    def release(self, shell: Shell) -> None:
+        """It is gone: its slot is free again."""
+        self._used_slots.pop(shell.slot, None)
+
+    def remove(self, shell: Shell) -> None:
+        for shells in (self.idle, *self.started.values()):
+            if shell in shells:
+                shells.remove(shell)
+
+    def _take_ready(self, spec: LaunchSpec) -> Optional[Shell]:
+        if spec.tmp_mb != POOLED_TMP_MB:
+            return None
+        runtime = self._runtimes[spec.runtime]
+        if not spec.plain_exec:
+            self.keep_started(runtime)
+            started = self.started.get(spec.runtime)
+            if started:
+                return started.popleft()
+        # First come, first served: nobody overtakes those who wait.
+        return self.idle.popleft() if self.idle and not self.waiting else None
+
+    def _may_start_early(self, runtime: RuntimeSpec) -> bool:
+        # Without namespaces a process is confined to its function's files when it starts: it cannot come first.
+        return runtime.start != "exec" and runtime.framed and self._ground.has_namespaces
+
+    # ---- in -----------------------------------------------------------------------------------------------------
+
+    def fill(self) -> None:
+        """Ask for as many shells as are waited for and kept ready, and start processes in those kept for a runtime."""
+        if self.is_closed:
+            return
+        if self._crew.broken is not None:
+            self._fail_all(self._crew.broken)
+            return
+        self._start_early()
+        wanted = [request.spec.tmp_mb for request in self.waiting]
+        keep = self._options.pool_size if self._ground.has_namespaces else 0
+        keep += sum(max(0, self._target(name) - len(shells)) for name, shells in self.started.items())
+        wanted += [POOLED_TMP_MB] * max(0, keep - len(self.idle))
+        for shell in self.building.values():
+            if shell.tmp_mb in wanted:
+                wanted.remove(shell.tmp_mb)
+        for tmp_mb in wanted:
+            if len(self.building) >= workers.BUILDERS * _QUEUE_DEPTH:
+                return
+            self._build(tmp_mb)
+
+    def _fail_all(self, error: SandboxError) -> None:
+        waiting, self.waiting = self.waiting, collections.deque()
+        for request in waiting:
+            self.on_failure(request, error)
+
+    def _target(self, name: str) -> int:
+        size = self._options.pool_size
+        # A waiting Node holds tens of megabytes, a fork of a template hardly any.
+        return size if self._runtimes[name].start == "fork" else (size + 1) // 2
+
+    def _start_early(self) -> None:
+        for name, shells in self.started.items():
+            while self.idle and not self.waiting and len(shells) < self._target(name):
+                shell = self.idle.popleft()
+                runtime = self._runtimes[name]
+                try:
+                    self.mount_runtime(shell, runtime)
+                    self._processes.start(shell, runtime, None)
+                except SandboxError as error:
+                    self.on_discard(shell)
+                    self.on_trouble(error)
+                    self._loop.later(_RETRY_S, self.fill)
+                    return
+                shells.append(shell)
+
+    def _build(self, tmp_mb: int) -> None:
+        self._numbers += 1
+        shell = Shell(self._numbers, self._free_slot(), tmp_mb)
+        if self._ground.hierarchies.folders:
+            began = time.perf_counter()
+            shell.cgroup = cgroup.Cgroup(self._ground.hierarchies, f"{self._numbers:x}")
+            shell.cgroup.make()
+            self.phases.add({"shell: cgroup": (time.perf_counter() - began) * 1000})
+        if not self._ground.has_namespaces:
+            runs.make_plain_shell(shell, self.data_dir, self._ground.is_root)
+            self._on_ready(shell)
+            return
+        blanks = [self._blanks.image(tmp_mb)] if self._blanks is not None else []
+        worker = self._crew.builder()
+        self.building[shell.number] = shell
+        worker.building.append(shell.number)
+        request = {
+            "build": shell.number,
+            "tmp_mb": tmp_mb,
+            "own_network": self._options.network != "host",
+            "endpoint_port": self.endpoint_port,
+            "groups": self._ground.may_set_groups,
+            "outside": user.outside_ids(shell.slot, self._ground.is_root, self._ground.subordinate_ids),
+            "fds": ["blank"] * len(blanks),
+        }
+        worker.link.send(request, blanks, keep=blanks)
+
+    def _free_slot(self) -> int:
+        while True:
+            self._slot_cursor = (self._slot_cursor + 1) % user.SLOTS
+            if self._slot_cursor not in self._used_slots:
+                self._used_slots[self._slot_cursor] = True
+                return self._slot_cursor
+
+    def built(self, worker: workers.Worker, message: Dict[str, Any], fds: List[int]) -> None:
+        """A builder hands over a shell."""
+        worker.building.remove(message["built"])
+        shell = self.building.pop(message["built"])
+        shell.adopt(dict(zip(message["fds"], fds)), tuple(message["api"]))
+        self.phases.add({f"shell: {name}": value for name, value in message["phases"].items()})
+        self.phases.add({"shell: whole": sum(message["phases"].values())})
+        self._on_ready(shell)
+
+    def _on_ready(self, shell: Shell) -> None:
+        self.on_control(shell)
+        if self.is_closed:
+            self.on_discard(shell)
+            return
+        for request in self.waiting:
+            if request.spec.tmp_mb == shell.tmp_mb:
+                self.waiting.remove(request)
+                self.on_match(shell, request)
+                break
+        else:
+            self.idle.append(shell)
+        self.fill()
+
+    def unbuilt(self, worker: workers.Worker, number: int, error: SandboxError) -> Shell:
+        """A builder failed; the launch that waits longest for such a shell hears of it."""
+        worker.building.remove(number)
+        shell = self.building.pop(number)
+        self.release(shell)
+        for request in self.waiting:
+            if request.spec.tmp_mb == shell.tmp_mb:
+                self.waiting.remove(request)
+                self.on_failure(request, error)
+                break
+        else:
+            self.on_trouble(error)
+        self._loop.later(_RETRY_S, self.fill)
+        return shell
