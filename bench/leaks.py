@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -61,6 +63,17 @@ def count_descriptors(pid: int) -> int:
         return len(os.listdir(f"/proc/{pid}/fd"))
     except OSError:
         return 0
+
+
+def kinds_of_descriptors(pid: int) -> str:
+    """The most common things that a process holds open, numbers in their names aside."""
+    kinds: collections.Counter[str] = collections.Counter()
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            kinds[re.sub(r"\d+|[0-9a-f]{8,}", "N", os.readlink(entry))] += 1
+        except OSError:
+            continue
+    return ", ".join(f"{count} × {kind}" for kind, count in kinds.most_common(8))
 
 
 def resident_mib(pid: int) -> int:

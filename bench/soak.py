@@ -26,7 +26,7 @@ from pathlib import Path
 
 import boto3
 from botocore.config import Config
-from leaks import Holdings, cgroup_folders, holdings, host_mounts, loop_devices
+from leaks import Holdings, cgroup_folders, holdings, host_mounts, kinds_of_descriptors, loop_devices
 from region import Region
 
 PYTHON = """
@@ -137,26 +137,25 @@ class Soak:
         #: One lock a function: changes wait for nobody, but two changes of one function would conflict as on AWS.
         self.locks = {f"soak-{number:03d}": threading.Lock() for number in range(functions)}
         self.tally = Tally()
-        self.local = threading.local()
+        self.clients = {service: self.new_client(service) for service in ("lambda", "logs")}
+
+    def new_client(self, service: str):
+        """Shared by all threads: making one costs more than a cold start."""
+        key = self.region.credentials
+        return boto3.Session(key.access_key, key.secret_key, region_name=self.region.name).client(
+            service,
+            endpoint_url=self.region.url,
+            config=Config(
+                retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=len(self.locks) + self.threads
+            ),
+        )
 
     # ---- one thing at a time -----------------------------------------------------------------------------------
-
-    def client(self, service: str):
-        """boto3 clients of this thread."""
-        clients = self.local.__dict__.setdefault("clients", {})
-        if service not in clients:
-            key = self.region.credentials
-            clients[service] = boto3.Session(key.access_key, key.secret_key, region_name=self.region.name).client(
-                service,
-                endpoint_url=self.region.url,
-                config=Config(retries={"total_max_attempts": 1}, read_timeout=120, max_pool_connections=2),
-            )
-        return clients[service]
 
     def create(self, name: str) -> None:
         number = int(name.rpartition("-")[2])
         runtime, handler, files = self.kinds[number % len(self.kinds)]
-        self.client("lambda").create_function(
+        self.clients["lambda"].create_function(
             FunctionName=name,
             Runtime=runtime,
             Handler=handler,
@@ -169,14 +168,14 @@ class Soak:
 
     def wait_until_settled(self, name: str) -> None:
         while True:
-            found = self.client("lambda").get_function_configuration(FunctionName=name)
+            found = self.clients["lambda"].get_function_configuration(FunctionName=name)
             if found["State"] == "Active" and found["LastUpdateStatus"] == "Successful":
                 return
             time.sleep(0.01)
 
     def invoke(self, name: str, action: str, arguments: dict[str, int], fails: bool) -> None:
-        value = random.getrandbits(60)
-        answer = self.client("lambda").invoke(
+        value = random.getrandbits(50)  # exact in JavaScript too
+        answer = self.clients["lambda"].invoke(
             FunctionName=name, Payload=json.dumps({"action": action, "value": value, **arguments}).encode()
         )
         payload = json.loads(answer["Payload"].read())
@@ -186,7 +185,7 @@ class Soak:
             raise AssertionError(f"{name} answered another's request: {payload}, not {value}")
 
     def change(self, name: str, action: str) -> None:
-        client = self.client("lambda")
+        client = self.clients["lambda"]
         with self.locks[name]:
             if action == "reconfigure":
                 client.update_function_configuration(FunctionName=name, Description=str(random.random()))
@@ -204,7 +203,7 @@ class Soak:
         if action in ("reconfigure", "redeploy", "replace"):
             self.change(name, action)
         elif action == "read logs":
-            self.client("logs").describe_log_groups(limit=10)
+            self.clients["logs"].describe_log_groups(limit=10)
         else:
             # Holding the lock: an invocation of a function that is just being deleted would fail, and rightly.
             with self.locks[name]:
@@ -256,7 +255,7 @@ class Soak:
 
     def remove_all(self) -> None:
         self.everywhere(
-            lambda name: self.guarded("delete", lambda: self.client("lambda").delete_function(FunctionName=name)), 16
+            lambda name: self.guarded("delete", lambda: self.clients["lambda"].delete_function(FunctionName=name)), 16
         )
 
     def holdings(self) -> Holdings:
@@ -318,7 +317,7 @@ def main() -> int:
     with Region("--isolation", arguments.isolation) as region:
         soak = Soak(region, arguments.functions, arguments.threads)
         soak.guarded("warm up", lambda: (soak.create("soak-000"), soak.invoke("soak-000", "echo", {}, False)))
-        soak.client("lambda").delete_function(FunctionName="soak-000")
+        soak.clients["lambda"].delete_function(FunctionName="soak-000")
         before = soak.holdings()
         print(f"before: {before}")
         soak.deploy()
@@ -328,10 +327,14 @@ def main() -> int:
         soak.load(arguments.seconds)
         print(f"load: {soak.tally.summary()}; {dict(soak.tally.done)}")
         soak.remove_all()
+        for client in soak.clients.values():
+            client.close()
         after = settle(soak, before)
         print(f"after: {after}")
         problems = [f"{count} × {what}" for what, count in soak.tally.errors.most_common(20)]
         problems += [f"leaked {what}" for what in after.grown(before, ALLOWED)]
+        if after.descriptors - before.descriptors > ALLOWED.descriptors:
+            problems.append(f"the server holds {kinds_of_descriptors(region.process.pid)}")
         pids = region.tree()
     problems += left_behind(pids, region.data_dir)
     print("\n".join(problems) or "No error, no leak.")

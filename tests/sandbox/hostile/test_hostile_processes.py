@@ -14,7 +14,7 @@ from region import FUNCTIONS, Region, new_marker, processes_with, until
 pytestmark = pytest.mark.slow
 
 #: Seconds that a hanging function is given.
-BRIEF = 10 if GUEST else 1
+BRIEF = 4 if GUEST else 1
 
 
 @pytest.fixture

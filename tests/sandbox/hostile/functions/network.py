@@ -81,7 +81,8 @@ def get(port, path, host="127.0.0.1"):
 def listening():
     """Local addresses of listening TCP sockets that /proc/net shows."""
     found = []
-    for name in ("tcp", "tcp6"):
+    # tcp6 is there where the kernel has IPv6.
+    for name in filter(lambda name: os.path.exists(f"/proc/net/{name}"), ("tcp", "tcp6")):
         with open(f"/proc/net/{name}") as file:
             for line in list(file)[1:]:
                 fields = line.split()
