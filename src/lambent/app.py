@@ -44,6 +44,9 @@ from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox, SecretError
 from lambent.transport.server import HttpServer
 
+#: A request leaves some hundred objects to count and hardly a cycle: looking less often keeps it out of the tail.
+GC_THRESHOLDS = (20_000, 20, 20)
+
 
 class RegionFailed(Exception):
     """A sentence: why the region cannot start, or had to stop."""
@@ -84,9 +87,10 @@ class App:
                 await self._start(listener, stack)
             except (SandboxError, SecretError, StorageError, KeyFileError) as error:
                 raise RegionFailed(str(error)) from error
-            # What exists now lives as long as the region: the collector need not look at it again.
-            gc.collect()
+            # What exists now lives as long as the region: the collector, idle since `up` began, need not look at it.
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
+            gc.enable()
             self._announce(self)
             await self._stopping.wait()
 
