@@ -24,7 +24,18 @@ from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_
 from lambent.invoke.logs import LogStream, OutputReader, Share
 from lambent.invoke.report import Lines, Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
-from lambent.invoke.states import TRANSITIONS, Event, IllegalTransition, State
+from lambent.invoke.states import (
+    ANSWERED,
+    BUSY,
+    FROZEN,
+    INVOKED,
+    READY,
+    STOPPED,
+    TRANSITIONS,
+    Event,
+    IllegalTransition,
+    State,
+)
 from lambent.invoke.timers import Timer, Timers
 from lambent.invoke.tracing import new_trace_header
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
@@ -195,7 +206,7 @@ class Environment:
     def run(self, job: Job) -> None:
         """Begin `job`; legal while idle."""
         state = self.state
-        self._move(Event.INVOKED)
+        self._move(INVOKED)
         self._job = job
         try:
             self._run(job, state)
@@ -203,11 +214,11 @@ class Environment:
             self.runtime_bug(error)
 
     def _run(self, job: Job, state: State) -> None:
-        if state is State.STOPPED:
+        if state is STOPPED:
             self._timers.clear(self._timer)
             self._owner.spawn(self._reset(), f"reset {self.id[:8]}")
             return
-        if state is State.FROZEN:
+        if state is FROZEN:
             assert self._sandbox is not None
             self._sandbox.thaw()
         now = self._clock.monotonic()
@@ -284,19 +295,19 @@ class Environment:
             self.runtime_misbehaved("it reported a failed init after its init")
 
     def runtime_responded(self, payload: bytes) -> None:
-        if self.state is State.BUSY:
+        if self.state is BUSY:
             self._answer(Outcome(payload, SUCCESS))
         else:
             self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_erred(self, error_type: str, payload: bytes) -> None:
-        if self.state is State.BUSY:
+        if self.state is BUSY:
             self._answer(faults.function_error(error_type, payload))
         else:
             self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_oversized(self) -> None:
-        if self.state is State.BUSY:
+        if self.state is BUSY:
             self._fail(faults.response_too_large(), "its response was too large")
         else:
             self.runtime_misbehaved("it answered without an invocation")
@@ -305,9 +316,9 @@ class Environment:
         """The channel is closed; the exit status tells why, and is on its way."""
         sandbox = self._sandbox
         assert sandbox is not None
-        if self.state in (State.READY, State.FROZEN):
+        if self.state in (READY, FROZEN):
             self._lose_idle(reason)
-        elif self.state in (State.INIT, State.BUSY, State.REINIT) and not sandbox.exited.done():
+        elif self.state in (State.INIT, BUSY, State.REINIT) and not sandbox.exited.done():
             generation = self._generation
             self._services.loop.call_later(_EXIT_STATUS_S, self._no_exit_status, generation, reason)
 
@@ -322,7 +333,7 @@ class Environment:
         self._owner.environment_broke(self, job)
 
     def _no_exit_status(self, generation: int, reason: str) -> None:
-        if generation == self._generation and self.state in (State.INIT, State.BUSY, State.REINIT):
+        if generation == self._generation and self.state in (State.INIT, BUSY, State.REINIT):
             self._fail(self._exit_outcome(None), reason)
 
     def _exit_watcher(self, generation: int) -> Callable[[Future[ExitStatus]], None]:
@@ -336,14 +347,14 @@ class Environment:
         return on_exit
 
     def _on_exit(self, status: ExitStatus | None) -> None:
-        if self._link is not None and self.state in (State.INIT, State.BUSY, State.REINIT):
+        if self._link is not None and self.state in (State.INIT, BUSY, State.REINIT):
             self._link.drain()
         if status is not None and status.error and self.state in (State.INIT, State.REINIT):
             # It died on the way to the runtime's first instruction: nothing that the function did.
             self.runtime_bug(RuntimeError(status.error))
-        elif self.state in (State.INIT, State.BUSY, State.REINIT):
+        elif self.state in (State.INIT, BUSY, State.REINIT):
             self._fail(self._exit_outcome(status), "its runtime exited")
-        elif self.state in (State.READY, State.FROZEN):
+        elif self.state in (READY, FROZEN):
             self._lose_idle("its runtime exited while idle")
 
     def _exit_outcome(self, status: ExitStatus | None) -> Outcome:
@@ -357,9 +368,9 @@ class Environment:
 
     def runtime_misbehaved(self, reason: str) -> None:
         log.info("%r is reset: %s", self, reason)
-        if self.state in (State.INIT, State.BUSY, State.REINIT):
+        if self.state in (State.INIT, BUSY, State.REINIT):
             self._fail(self._exit_outcome(None), reason)
-        elif self.state in (State.READY, State.FROZEN):
+        elif self.state in (READY, FROZEN):
             self._lose_idle(reason)
 
     # ---- ends ----
@@ -369,7 +380,7 @@ class Environment:
         now = self._clock.monotonic()
         self._output.drain()
         self._output.flush()
-        self._move(Event.ANSWERED)
+        self._move(ANSWERED)
         self._rest(now)
         self._conclude(outcome, now)
 
@@ -478,17 +489,17 @@ class Environment:
             self.runtime_bug(error)
 
     def _at_deadline(self, state: State, now: float) -> None:
-        if state in (State.BUSY, State.REINIT):
+        if state in (BUSY, State.REINIT):
             assert self._job is not None
             self._fail(faults.timed_out(self._job.invocation.request_id, self._timeout_s), "it ran into its timeout")
         elif state is State.INIT:
             self._fail(Outcome(b"", TIMEOUT, "Sandbox.Timedout"), "its init took too long")
-        elif state is State.READY:
+        elif state is READY:
             self._move(Event.FREEZE)
             assert self._sandbox is not None
             self._sandbox.freeze()
             self._timers.set(self._timer, now + self._services.idle_timeout - FREEZE_AFTER_S)
-        elif state in (State.FROZEN, State.STOPPED):
+        elif state in (FROZEN, STOPPED):
             self._owner.environment_expired(self, "it was idle for too long")
 
     def _move(self, event: Event) -> None:

@@ -78,3 +78,8 @@ def advance(state: State, event: Event) -> State:
         return TRANSITIONS[state, event]
     except KeyError:
         raise IllegalTransition(state, event) from None
+
+
+# What every invocation touches, as plain names: until Python 3.12 an enum's attribute costs ten times as much.
+READY, BUSY, FROZEN, STOPPED = State.READY, State.BUSY, State.FROZEN, State.STOPPED
+INVOKED, ANSWERED = Event.INVOKED, Event.ANSWERED
