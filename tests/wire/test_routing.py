@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import pytest
 from conformance.asking import ask, form, refuse, understand
 from conformance.services import router
@@ -167,6 +169,24 @@ def test_anonymous_action_is_told_apart_by_its_version() -> None:
     )
     assert understand(form("Action=ListTagsForResource&Version=2010-03-31&ResourceArn=arn"))[0] == "sns"
     assert understand(form("Action=ListTagsForResource&Version=2010-08-01&ResourceARN=arn:x"))[0] == "cloudwatch"
+
+
+def test_compressed_form() -> None:
+    text = "Action=PutMetricData&Version=2010-08-01&Namespace=n&MetricData.member.1.MetricName=m"
+    request = form(text, service="monitoring")
+    request.body = gzip.compress(request.body)
+    request.headers = [*request.headers, (b"content-encoding", b"gzip")]
+    assert understand(request)[1:] == ("PutMetricData", {"Namespace": "n", "MetricData": [{"MetricName": "m"}]})
+    for body in (b"", request.body[:-9], b"plain", gzip.compress(bytes(17 << 20))):
+        request.body = body
+        error, _ = refuse(request)
+        assert error.wire_code == "SerializationException"
+
+
+def test_compressed_object_is_opaque() -> None:
+    body = gzip.compress(b"x")
+    request = ask("PUT", "/bucket/key", body, service="s3", headers={"Content-Encoding": "gzip"})
+    assert understand(request)[2]["Body"] == body
 
 
 def test_action_may_stand_in_the_url() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,8 +19,9 @@ from hypothesis import strategies as st
 from lambent.errors import SerializationException
 from lambent.wire import ApiModels
 from lambent.wire.cbor import decode_cbor, encode_cbor
+from lambent.wire.constraints import _bounded
 from lambent.wire.parse.http_bindings import split_list
-from lambent.wire.patterns import compile_pattern
+from lambent.wire.patterns import _SAFE, compile_pattern, translate
 from lambent.wire.text import read_integer, read_timestamp, write_epoch, write_iso8601, write_rfc822
 
 # ---- CBOR: examples of RFC 8949, appendix A --------------------------------------------------------------------------
@@ -169,6 +173,34 @@ def test_every_pattern_of_the_models_is_readable() -> None:
     }
     assert len(patterns) > 100
     assert [pattern for pattern in patterns if compile_pattern(pattern) is compile_pattern("(unreadable")] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_pattern_is_slow_on_hostile_text(service: str) -> None:
+    """One that is belongs into the table of safe patterns. Told by processor time, the better of two."""
+    model = ApiModels((service,)).service(service)
+    for data in model._data.shapes.values():
+        if data.pattern and data.type == "string":
+            matches = _bounded(compile_pattern(data.pattern), data.max)
+            size = int(min(4 * data.max if data.max else 1 << 16, 1 << 16)) - 1
+            for start in ("", "a", "arn:aws", "arn:aws:lambda:us-east-1:000000000000:function:"):
+                for unit in ("a", "0", "A", "-", ".", "a.", "/", " ", "a ", "=", "0:", "\t "):
+                    text = (start + unit * size)[:size] + "\x00"
+                    took = min(timed(matches, text) for _ in range(2))
+                    assert took < 0.05, (data.pattern, text[:60])
+
+
+def timed(function: Callable[[str], object], text: str) -> float:
+    start = time.process_time()
+    function(text)
+    return time.process_time() - start
+
+
+@settings(derandomize=True, database=None, max_examples=300)
+@given(st.text("aZ0.-_: \t\x00é", max_size=7), st.sampled_from(sorted(_SAFE)))
+def test_safe_patterns_match_the_same(text: str, pattern: str) -> None:
+    assert bool(compile_pattern(pattern)(text)) == bool(re.fullmatch(translate(pattern), text, re.ASCII))
 
 
 # ---- the model -------------------------------------------------------------------------------------------------------

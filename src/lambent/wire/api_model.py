@@ -75,6 +75,10 @@ class EndpointTraits(msgspec.Struct, rename="camel", frozen=True):
     host_prefix: str = ""
 
 
+class RequestCompression(msgspec.Struct, frozen=True):
+    encodings: tuple[str, ...] = ()
+
+
 class OperationData(msgspec.Struct, rename="camel", frozen=True):
     name: str
     http: HttpTraits = HttpTraits()
@@ -83,6 +87,7 @@ class OperationData(msgspec.Struct, rename="camel", frozen=True):
     errors: tuple[Ref, ...] = ()
     deprecated: bool = False
     endpoint: EndpointTraits | None = None
+    requestcompression: RequestCompression | None = None
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
@@ -177,6 +182,7 @@ class OperationModel:
         self.name = data.name
         self.http = data.http
         self.deprecated = data.deprecated
+        self.encodings = data.requestcompression.encodings if data.requestcompression else ()
         self.host_prefix = data.endpoint.host_prefix if data.endpoint else ""
         self._data = data
 

@@ -1,7 +1,7 @@
 """What the model demands of values (required, length, range, pattern, enumeration), and AWS's words where they fail.
 
-Two halves: `compile_check` makes a predicate that only says yes or no, for every request; `describe` walks the model
-to find and word what is wrong, and runs only after a no.
+Two halves: `CheckCompiler` makes predicates that only say yes or no, for every request; `validation_error` walks the
+model to find and word what is wrong, and runs only after a no.
 """
 
 from __future__ import annotations

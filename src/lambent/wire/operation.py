@@ -10,6 +10,7 @@ import msgspec
 from lambent.errors import AwsError, SerializationException, UncodedError
 from lambent.request import Request, Response
 from lambent.wire.api_model import Metadata, OperationModel, ServiceModel
+from lambent.wire.compression import decompressed
 from lambent.wire.constraints import CheckCompiler, validation_error
 from lambent.wire.dialects import Dialect, dialect_of
 from lambent.wire.parse.cbor import CborParser
@@ -94,6 +95,7 @@ class CompiledOperation:
         self.codec = codec
         self.model = model
         self._read = read
+        self._compressible = bool(model.encodings)
         self._check = check
         self.serialize = serialize
 
@@ -102,7 +104,7 @@ class CompiledOperation:
 
     def parse(self, request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
         try:
-            params = self._read(request, uri_params)
+            params = self._read(decompressed(request) if self._compressible else request, uri_params)
         except SerializationException as error:
             raise self.codec.malformed(error) from error
         if self._check is not None and not self._check(params):

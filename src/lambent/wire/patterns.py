@@ -14,6 +14,12 @@ _ASCII = (range(0x80),)
 #: Everything beyond is unassigned or for private use, save the variation selectors of plane 14.
 _ASSIGNED = (range(0x32400), range(0xE0000, 0xE0200))
 _POSIX = {"Print": r"\x20-\x7e", "Alpha": "A-Za-z", "Digit": "0-9", "Alnum": "A-Za-z0-9", "ASCII": r"\x00-\x7f"}
+#: Patterns on which a hostile text would keep the matcher busy for seconds, and what matches the same at once.
+_SAFE = {
+    r"^[a-z0-9A-Z]+[\.\-\w]*[a-z0-9A-Z]+$": r"[a-z0-9A-Z][\.\-\w]*[a-z0-9A-Z]",
+    r"^[ \t]*[\x20-\x7E]+([ \t]+[\x20-\x7E]+)*[ \t]*$": r"\t*[\x20-\x7E][\x20-\x7E\t]*",
+    r"^[ \t]*[^\x00-\x1F:\x7F]+([ \t]+[^\x00-\x1F:\x7F]+)*[ \t]*$": r"\t*[^\x00-\x1F:\x7F][^\x00-\x08\x0A-\x1F:\x7F]*",
+}
 _TOKEN = re.compile(r"\\p\{(\w+)\}|\\u([0-9A-Fa-f]{4})|\\(?:.)|.", re.DOTALL)
 
 
@@ -35,7 +41,7 @@ def compile_pattern(pattern: str) -> Callable[[str], object]:
 
 @cache
 def _compile(pattern: str, ascii_only: bool) -> Callable[[str], object]:
-    return re.compile(translate(pattern, ascii_only), re.ASCII).fullmatch
+    return re.compile(translate(_SAFE.get(pattern, pattern), ascii_only), re.ASCII).fullmatch
 
 
 def _anything(_text: str) -> bool:
@@ -50,8 +56,9 @@ def translate(pattern: str, ascii_only: bool = False) -> str:
         if match.group(1):
             members = _category(match.group(1), ascii_only)
             piece = members if in_class else f"[{members}]"
-        elif piece == "[" and in_class:
-            piece = r"\["
+        elif piece in {"[", "&", "|", "~"} and in_class:
+            # Python keeps doubled ones in a class for set operations to come.
+            piece = f"\\{piece}"
         elif piece == "[":
             in_class = True
         elif piece == "]" and in_class:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from lambent.errors import AwsError, UncodedError, UnknownOperationException
 from lambent.request import Request
 from lambent.wire.api_model import ApiModels, ServiceModel
+from lambent.wire.compression import decompressed
 from lambent.wire.dialects import dialect_of
 from lambent.wire.operation import Codec, CompiledOperation, Operation
 from lambent.wire.text import parse_query
@@ -101,7 +102,7 @@ class Router:
         raise UncodedError(*no_route) if no_route else UnknownOperationException()
 
     def _match_action(self, services: Sequence[ServiceModel], request: Request) -> Operation:
-        form = parse_query(request.query) | parse_query(request.body)
+        form = parse_query(request.query) | parse_query(decompressed(request).body)
         action, version = form.get("Action", [""])[-1], form.get("Version", [""])[-1]
         if not action:
             raise MissingAction()

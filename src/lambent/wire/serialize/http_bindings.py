@@ -41,6 +41,10 @@ def status_member(shape: Shape) -> str | None:
     return next((name for name, member in shape.members.items() if member.location == "statusCode"), None)
 
 
+def content_type_member(shape: Shape) -> str | None:
+    return next((name for name, member in shape.members.items() if member.location_name == "Content-Type"), None)
+
+
 def _header_writer(shape: Shape) -> Callable[[Any], bytes]:
     if shape.type == "list":
         convert = text_writer(shape.member, "rfc822")

@@ -10,7 +10,7 @@ from lambent.wire.api_model import Metadata, OperationModel, Shape
 from lambent.wire.dialects import Dialect
 from lambent.wire.eventstream import CONTENT_TYPE, EventWriter
 from lambent.wire.parse.protocol import body_members
-from lambent.wire.serialize.http_bindings import WriteHeaders, compile_headers, status_member
+from lambent.wire.serialize.http_bindings import WriteHeaders, compile_headers, content_type_member, status_member
 from lambent.wire.serialize.protocol import Body, Fault, HeaderList, Serialize, WriteBody, fault_headers, raw_payload
 from lambent.wire.serialize.values import ValueWriter, Write, encode_json
 
@@ -31,7 +31,8 @@ class RestJsonSerializer:
         if shape is None:
             return lambda _result, request: Response(status, [(id_header, request.id.encode())])
         write_headers, status_from = compile_headers(shape), status_member(shape)
-        write_body, content_type = self._body(shape, operation.name)
+        write_body, default_type = self._body(shape, operation.name)
+        content_type, type_member = (b"content-type", default_type), content_type_member(shape)
 
         def serialize(result: dict[str, Any], request: Request) -> Response:
             headers: HeaderList = [(id_header, request.id.encode())]
@@ -40,8 +41,8 @@ class RestJsonSerializer:
             if code == 204:
                 return Response(code, headers)
             body = write_body(result)
-            if body and all(name != b"content-type" for name, _ in headers):
-                headers.append((b"content-type", content_type))
+            if body and not (type_member and result.get(type_member)):
+                headers.append(content_type)
             if isinstance(body, bytes):
                 return Response(code, headers, body)
             return Response(code, headers, stream=body)
