@@ -32,9 +32,12 @@ class Builder:
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._spawner = spawn.Spawner(control, pid_namespace, spawn.run_program)
 
-    def settle(self) -> None:
+    def settle(self, is_rootless: bool, own_network: bool) -> None:
         """Remember the namespaces to come back to after each shell."""
         proc = self._host_fds["proc"]
+        if is_rootless:
+            # The host's are not this process's to come back to.
+            syscalls.unshare(contain.namespaces(own_network) & ~(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID))
         self._home = [
             (os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), flag)
             for name, flag in _NAMESPACE_FILES
@@ -92,9 +95,9 @@ class Builder:
             commands.send(self._control, {"unbuilt": message["build"], "error": failure.to_json()})
             return
         finally:
-            # Entering a namespace that this process is in already changes nothing.
             for fd, flag in self._home:
-                syscalls.setns(fd, flag)
+                if flag & contain.namespaces(message["own_network"]):
+                    syscalls.setns(fd, flag)
             commands.close_all(fds)
         self._hand_over(message, parts, phases)
 
@@ -121,8 +124,9 @@ def main(control: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]],
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         builder = Builder(control, host_fds)
         if root is not None:
+            own_network = root.pop("own_network")
             mounts.enter_root(**root)
-            builder.settle()
+            builder.settle(root["keep_proc"], own_network)
         commands.send(control, {"hello": True})
         builder.serve()
     except SandboxError as error:

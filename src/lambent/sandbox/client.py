@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from lambent.sandbox import commands, rlimits
@@ -32,11 +32,7 @@ T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
-#: The folder that holds the package `lambent`.
-_CODE_ROOT = str(Path(__file__).resolve().parents[2])
-_PROGRAM = (
-    "import sys; sys.path.append(sys.argv[1]); from lambent.sandbox.supervisor import main; main(int(sys.argv[2]))"
-)
+_PEAK = re.compile(rb"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 _STOP_DEADLINE = 10.0
 
 
@@ -72,7 +68,6 @@ class Sandbox:
     def _adopt(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
         """Take the process that a launch or a restart started."""
         self._run = reply["run"]
-        self._pid: int = reply["pid"]
         if self.exited.done():
             self.exited = asyncio.get_running_loop().create_future()
         self.channel = _socket(fds.pop("channel", None))
@@ -98,19 +93,16 @@ class Sandbox:
 
     def memory_peak(self) -> int:
         """The most memory in bytes that it has used so far, 0 where nothing measures it."""
-        fd = self._control.get("peak")
         try:
-            return int(os.pread(fd, 32, 0)) if fd is not None else self._process_peak()
+            if "peak" in self._control:
+                return int(os.pread(self._control["peak"], 32, 0))
+            if "status" in self._control:
+                # Without a cgroup: what the runtime's process alone has used.
+                found = _PEAK.search(os.pread(self._control["status"], 8192, 0))
+                return int(found[1]) * 1024 if found else 0
         except OSError:  # the sandbox is gone
-            return 0
-
-    def _process_peak(self) -> int:
-        """Without a cgroup: of the runtime's process alone, from when its pid is known."""
-        if not self._pid:
-            return 0
-        with open(f"/proc/{self._pid}/status", encoding="ascii", errors="replace") as file:
-            lines = [line for line in file if line.startswith("VmHWM:")]
-        return int(lines[0].split()[1]) * 1024 if lines else 0
+            pass
+        return 0
 
     def kill(self, reason: str) -> None:
         """Start killing every process in it at once; `exited` tells when the runtime's is dead."""
@@ -168,9 +160,11 @@ class Sandbox:
         self.log_fd = self.output_fd = -1
         self._control = {}
 
-    def _on_started(self, run: int, pid: int) -> None:
-        if run == self._run:
-            self._pid = pid
+    def _on_started(self, run: int, fds: dict[str, int]) -> None:
+        if run == self._run and self._destroying is None:
+            self._control.update(fds)
+        else:
+            commands.close_all(list(fds.values()))
 
     def _on_exited(self, run: int, status: ExitStatus) -> None:
         if run == self._run and not self.exited.done():
@@ -197,7 +191,7 @@ class SupervisorClient:
         """Start the supervisor with this process's privileges. Call it before threads, asyncio and dropping them."""
         rlimits.raise_open_files()
         ours, theirs = commands.socket_pair()
-        command = [sys.executable, "-I", "-S", "-c", _PROGRAM, _CODE_ROOT, str(theirs.fileno())]
+        command = [sys.executable, *commands.PROGRAM, commands.CODE_ROOT, str(theirs.fileno())]
         process = subprocess.Popen(
             command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
         )
@@ -316,7 +310,7 @@ class SupervisorClient:
 
     def _on_message(self, message: dict[str, Any], fds: list[int]) -> None:
         if "event" in message:
-            self._on_event(message)
+            self._on_event(message, dict(zip(message.get("fds", ()), fds, strict=True)))
             return
         future, accept = self._pending.pop(message["re"], (None, _reply))
         if future is None or future.done():
@@ -326,15 +320,15 @@ class SupervisorClient:
         else:
             future.set_result(accept(message, dict(zip(message.get("fds", ()), fds, strict=True))))
 
-    def _on_event(self, message: dict[str, Any]) -> None:
+    def _on_event(self, message: dict[str, Any], fds: dict[str, int]) -> None:
         if message["event"] == "trouble":
             _log.warning("Making sandboxes fails: %s", sandbox_error(message["error"]))
             return
         sandbox = self._sandboxes.get(message["id"])
         if sandbox is None:
-            return
-        if message["event"] == "started":
-            sandbox._on_started(message["run"], message["pid"])
+            commands.close_all(list(fds.values()))
+        elif message["event"] == "started":
+            sandbox._on_started(message["run"], fds)
         else:
             status = ExitStatus(message["code"], message["signal"], message["oom"], message["error"])
             sandbox._on_exited(message["run"], status)

@@ -12,6 +12,16 @@ from typing import Any, Deque, Dict, List, Optional, Sequence, Tuple
 
 Message = Dict[str, Any]
 
+#: The folder that holds the package `lambent`, and how a supervisor is started from it: the standard library alone, and
+#: nothing of the environment.
+CODE_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PROGRAM = (
+    "-I",
+    "-S",
+    "-c",
+    "import sys; sys.path.append(sys.argv[1]); from lambent.sandbox.supervisor import main; main(*sys.argv[2:])",
+)
+
 _MAX_BYTES = 180_000  # below the default send buffer of a Unix socket, 212,992
 _MAX_FDS = 32
 

@@ -67,6 +67,7 @@ class Fleet:
             "rootfs": self._options.rootfs,
             "mount_points": sorted({path for runtime in self._runtimes.values() for path in runtime.host_paths}),
             "keep_proc": not self._ground.is_root,
+            "own_network": self._options.network != "host",
         }
 
     def _make_stock(self, blanks: Optional[scratch.Blanks], endpoint_port: int) -> Stock:
@@ -259,7 +260,6 @@ class Fleet:
             "re": seq,
             "id": shell.environment_id,
             "run": shell.run.number,
-            "pid": shell.run.pid,
             "api": shell.api_address,
         }
         if shell.cgroup is not None:
@@ -271,6 +271,8 @@ class Fleet:
             fds["kill"] = os.dup(shell.kill_fd if shell.paths is not None else shell.control.fileno())
         if shell.paths is not None:
             reply["task_root"], reply["tmp"] = shell.spec.code_root, shell.paths.tmp
+        if shell.run.pid:
+            fds["status"] = runs.open_status(shell.run.pid)
         reply["fds"] = list(fds)
         self._server.send(reply, list(fds.values()))
 
@@ -311,7 +313,8 @@ class Fleet:
     def _on_spawned(self, number: int, pid: int) -> None:
         shell = self._processes.spawned(number, pid)
         if shell is not None and shell.environment_id:
-            self._server.send({"event": "started", "id": shell.environment_id, "run": number, "pid": pid})
+            event = {"event": "started", "id": shell.environment_id, "run": number, "fds": ["status"]}
+            self._server.send(event, [runs.open_status(pid)])
 
     def _kill_orphans(self) -> None:
         """Level `process`: what a dead runtime leaves becomes this process's child, and its children in turn."""

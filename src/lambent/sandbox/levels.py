@@ -4,13 +4,12 @@ import dataclasses
 import errno
 import hashlib
 import os
-import pwd
 import shutil
 import stat
 import traceback
 from typing import List, Optional, Tuple
 
-from lambent.sandbox import cgroup, commands, mounts, syscalls, user
+from lambent.sandbox import cgroup, commands, mounts, rootless, syscalls
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError, SupervisorOptions, sandbox_error
 
 #: (level withheld, reason, command that mends it or "").
@@ -49,8 +48,11 @@ class Ground:
         return IsolationReport(self.level, f"{self.level.value}: {who}, {groups}", self.missing, mode, self.is_root)
 
 
-def find_ground(options: SupervisorOptions) -> Ground:
-    """Take what the host gives; raises SandboxError where the level asked for cannot be had."""
+def find_ground(options: SupervisorOptions) -> Optional[Ground]:
+    """Take what the host gives; None where the supervisor has to become root of a user namespace first (`rootless`).
+
+    Raises SandboxError where the level asked for cannot be had.
+    """
     wanted = options.isolation
     if wanted not in ("auto", *(level.value for level in Level)):
         raise SandboxError("isolation", wanted, 0, "One of auto, full, reduced, process.")
@@ -65,19 +67,16 @@ def find_ground(options: SupervisorOptions) -> Ground:
         if wanted != "auto":
             raise SandboxError("isolation", wanted, failure.errno, f"{failure} {missing[2]}".strip())
         return _ground_without_namespaces(options, is_root, [missing])
-    ground = _ground_with_namespaces(options, is_root)
-    if wanted == Level.FULL.value and ground.level is not Level.FULL:
-        raise SandboxError("isolation", wanted, 0, " ".join(f"{why} {mend}".strip() for _, why, mend in ground.missing))
-    if wanted == Level.REDUCED.value:
-        ground.level = Level.REDUCED
-    return ground
+    if not is_root:
+        return None
+    return ground_with_namespaces(options, True, 0, "root")
 
 
-def _ground_with_namespaces(options: SupervisorOptions, is_root: bool) -> Ground:
-    """Enter the namespaces that the supervisor itself lives in and see what else there is."""
-    name = _user_name()
-    subordinate_ids = 0 if is_root else user.enter_own_namespace()
+def ground_with_namespaces(options: SupervisorOptions, is_root: bool, subordinate_ids: int, name: str) -> Ground:
+    """For a supervisor that is root, or root of a user namespace of the operator `name`: what else there is."""
     mounts.isolate()
+    if not is_root:
+        mounts.mount_plain_proc()
     hierarchies = cgroup.find(region_tag(options.data_dir), is_root)
     missing: List[Missing] = []
     withheld = hierarchies.missing()
@@ -91,7 +90,13 @@ def _ground_with_namespaces(options: SupervisorOptions, is_root: bool) -> Ground
     images, reason = _can_use_images(is_root)
     if not images:
         missing.append(("/tmp on disk", f"{reason}: /tmp is memory, on top of MemorySize.", ""))
-    return Ground(level, is_root, hierarchies, subordinate_ids, images, missing)
+    ground = Ground(level, is_root, hierarchies, subordinate_ids, images, missing)
+    wanted = options.isolation
+    if wanted == Level.FULL.value and ground.level is not Level.FULL:
+        raise SandboxError("isolation", wanted, 0, " ".join(f"{why} {mend}".strip() for _, why, mend in ground.missing))
+    if wanted == Level.REDUCED.value:
+        ground.level = Level.REDUCED
+    return ground
 
 
 def _ground_without_namespaces(options: SupervisorOptions, is_root: bool, missing: List[Missing]) -> Ground:
@@ -118,13 +123,6 @@ def _check_way_in(folder: str) -> None:
 def region_tag(data_dir: str) -> str:
     """Names the region's cgroup: the same after a restart, so that leftovers are found."""
     return "lambent-" + hashlib.sha256(os.fsencode(os.path.realpath(data_dir))).hexdigest()[:12]
-
-
-def _user_name() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _can_use_images(is_root: bool) -> "Tuple[bool, str]":
@@ -182,7 +180,7 @@ def _try_namespaces(folder: str, rootfs: str, is_root: bool) -> Optional[Sandbox
 
 def _trial(folder: str, rootfs: str, is_root: bool) -> None:
     if not is_root:
-        user.enter_own_namespace()
+        rootless.enter_user_namespace()
     mounts.enter_root(folder, rootfs, [], keep_proc=not is_root)
     syscalls.unshare(
         syscalls.CLONE_NEWNS
@@ -193,7 +191,8 @@ def _trial(folder: str, rootfs: str, is_root: bool) -> None:
         | syscalls.CLONE_NEWCGROUP
     )
     ours, theirs = commands.socket_pair()
-    if os.fork() == 0:
+    pid = os.fork()
+    if pid == 0:
         try:
             mounts.mount_proc()
             syscalls.unshare(syscalls.CLONE_NEWUSER)
@@ -204,5 +203,6 @@ def _trial(folder: str, rootfs: str, is_root: bool) -> None:
             os._exit(0)
     theirs.close()
     received = commands.receive(ours)
+    os.waitpid(pid, 0)
     if received is not None and "error" in received[0]:
         raise sandbox_error(received[0]["error"])

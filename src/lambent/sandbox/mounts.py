@@ -159,10 +159,15 @@ def bind(source: str, target: str, attributes: int) -> None:
         os.close(tree)
 
 
+def mount_plain_proc(flags: int = 0) -> None:
+    """A /proc of the caller's pid namespace."""
+    flags |= syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
+    syscalls.mount("proc", "/proc", "proc", flags)
+
+
 def mount_proc() -> None:
     """A /proc of the caller's pid namespace, read-only, without what it tells of the machine."""
-    flags = syscalls.MS_RDONLY | syscalls.MS_NOSUID | syscalls.MS_NODEV | syscalls.MS_NOEXEC
-    syscalls.mount("proc", "/proc", "proc", flags)
+    mount_plain_proc(syscalls.MS_RDONLY)
     for name in _MASKED_PROC:
         path = f"/proc/{name}"
         if os.path.isdir(path):

@@ -65,7 +65,8 @@ class Spawner:
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
             contain.enter(request["plan"], fds, joins)
-            os.chdir(request["plan"].get("cwd") or "/")
+            os.chdir(request["plan"]["cwd"])
+            os.environ.update(request["plan"].get("variables", {}))
         except BaseException as error:
             # Whatever it was, the code behind it must not run; the supervisor tells the server why.
             if not isinstance(error, SandboxError):

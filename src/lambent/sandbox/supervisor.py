@@ -5,6 +5,7 @@ anything: builders and templates do the slow parts. When the server's socket end
 """
 
 import heapq
+import json
 import os
 import selectors
 import signal
@@ -14,9 +15,9 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, levels, rlimits, syscalls
+from lambent.sandbox import commands, levels, rlimits, rootless, syscalls
 from lambent.sandbox.fleet import Fleet
-from lambent.sandbox.spec import SandboxError, launch_spec, supervisor_options, to_json
+from lambent.sandbox.spec import SandboxError, SupervisorOptions, launch_spec, supervisor_options, to_json
 
 _STOP_DEADLINE = 5.0
 
@@ -149,6 +150,21 @@ class Supervisor:
             raise SandboxError("configure", "twice")
         options = supervisor_options(message["options"])
         ground = levels.find_ground(options)
+        if ground is None:
+            rootless.go_on_inside(self._server.sock.fileno(), message)
+        self._begin(message, options, ground)
+
+    def go_on(self, state: Dict[str, Any]) -> None:
+        """Inside the user namespace: what was asked of the process outside."""
+        message = state["configure"]
+        options = supervisor_options(message["options"])
+        try:
+            ground = levels.ground_with_namespaces(options, False, state["subordinate_ids"], state["name"])
+            self._begin(message, options, ground)
+        except SandboxError as error:
+            self._server.send({"re": message["seq"], "error": error.to_json()})
+
+    def _begin(self, message: Dict[str, Any], options: SupervisorOptions, ground: levels.Ground) -> None:
         self._fleet = Fleet(options, ground, message["endpoint_port"], self._loop, self._server)
         self._fleet.start()
         self._server.send({"re": message["seq"], "report": to_json(ground.report())})
@@ -164,19 +180,23 @@ class Supervisor:
             self._loop.turn()
 
 
-def main(server_fd: int) -> None:
-    """The life of the supervisor, on the socket that the server left open for it."""
+def main(server_fd: str, state: str = "") -> None:
+    """The life of the supervisor, on the socket that the server left open for it; `state`: see `rootless`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # The terminal's Ctrl-C is for the server, which ends this process in its own time.
-    os.setsid()
+    if not state:
+        os.setsid()
     syscalls.set_name("lambent-superv")
     # Orphans of functions come to this process, not to the host's init.
     syscalls.prctl(syscalls.PR_SET_CHILD_SUBREAPER, 1)
     rlimits.raise_open_files()
     os.umask(0o022)
-    server = commands.Link(socket.socket(fileno=server_fd))
+    server = commands.Link(socket.socket(fileno=int(server_fd)))
     try:
-        Supervisor(server).serve()
+        supervisor = Supervisor(server)
+        if state:
+            supervisor.go_on(json.loads(state))
+        supervisor.serve()
     except BaseException:
         # The top of this process: the server sees it end; its sandboxes end with it.
         traceback.print_exc()
