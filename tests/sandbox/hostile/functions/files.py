@@ -3,6 +3,8 @@
 import os
 import stat
 
+from kernel import TASK, TMP
+
 HIDDEN_WALK = ("proc", "sys", "usr")
 
 
@@ -50,31 +52,31 @@ def trigger_sysrq():
 
 def write_own_code():
     """At whatever path this level shows the code."""
-    return write(os.path.join(os.environ["LAMBDA_TASK_ROOT"], "hostile.py"))
+    return write(os.path.join(TASK, "hostile.py"))
 
 
 def remove_code():
-    names = [name for name in os.listdir("/var/task") if name.endswith(".py")]
-    os.unlink(os.path.join("/var/task", names[0]))
+    names = [name for name in os.listdir(TASK) if name.endswith(".py")]
+    os.unlink(os.path.join(TASK, names[0]))
     return names[0]
 
 
 def open_up_code():
-    os.chmod("/var/task", 0o777)
+    os.chmod(TASK, 0o777)
     return "changed"
 
 
 def write_code_through_a_hard_link():
     """A link in /tmp to a read-only file would be writable if both lay on one file system."""
-    os.link("/var/task/hostile.py", "/tmp/link.py")
-    with open("/tmp/link.py", "a") as file:
+    os.link(f"{TASK}/hostile.py", f"{TMP}/link.py")
+    with open(f"{TMP}/link.py", "a") as file:
         file.write("#")
     return "written"
 
 
 def write_code_through_proc():
     """/proc/self/fd reopens a file with other flags."""
-    descriptor = os.open("/var/task/hostile.py", os.O_RDONLY)
+    descriptor = os.open(f"{TASK}/hostile.py", os.O_RDONLY)
     again = os.open(f"/proc/self/fd/{descriptor}", os.O_WRONLY)
     return os.write(again, b"#")
 
@@ -169,15 +171,15 @@ def _euid_after_exec(pid, program):
 
 def plant_links(target):
     """Leave links in /tmp that point at `target` on the host, under every kind of name a cleaner may follow."""
-    os.makedirs("/tmp/planted/deep", exist_ok=True)
-    for name in ("/tmp/link", "/tmp/planted/link", "/tmp/planted/deep/link"):
+    os.makedirs(f"{TMP}/planted/deep", exist_ok=True)
+    for name in (f"{TMP}/link", f"{TMP}/planted/link", f"{TMP}/planted/deep/link"):
         if not os.path.lexists(name):
             os.symlink(target, name)
-    os.chmod("/tmp/planted/deep", 0)
+    os.chmod(f"{TMP}/planted/deep", 0)
     return "planted"
 
 
 def leave(name, text):
-    with open(f"/tmp/{name}", "w") as file:
+    with open(f"{TMP}/{name}", "w") as file:
         file.write(text)
     return name

@@ -3,6 +3,10 @@
 import ctypes
 import os
 
+#: Where the function may write and where its code is; at level process these are folders of the host.
+TMP = os.environ.get("TMPDIR", "/tmp")
+TASK = os.environ.get("LAMBDA_TASK_ROOT", "/var/task")
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 #: name: (x86_64, aarch64); None where the machine has no such call.

@@ -3,6 +3,7 @@
 import os
 
 import kernel
+from kernel import TMP
 
 MS_RDONLY, MS_NOSUID, MS_REMOUNT, MS_BIND, MS_MOVE = 1, 2, 32, 4096, 8192
 MNT_DETACH = 2
@@ -20,23 +21,23 @@ CLONE = {
 
 
 def mount_tmpfs():
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    return kernel.call("mount", "none", "/tmp/mounted", "tmpfs", 0, "")
+    os.makedirs(f"{TMP}/mounted", exist_ok=True)
+    return kernel.call("mount", "none", f"{TMP}/mounted", "tmpfs", 0, "")
 
 
 def mount_proc():
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    return kernel.call("mount", "proc", "/tmp/mounted", "proc", 0, "")
+    os.makedirs(f"{TMP}/mounted", exist_ok=True)
+    return kernel.call("mount", "proc", f"{TMP}/mounted", "proc", 0, "")
 
 
 def mount_cgroup(kind):
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    return kernel.call("mount", "none", "/tmp/mounted", kind, 0, "memory" if kind == "cgroup" else "")
+    os.makedirs(f"{TMP}/mounted", exist_ok=True)
+    return kernel.call("mount", "none", f"{TMP}/mounted", kind, 0, "memory" if kind == "cgroup" else "")
 
 
 def bind(source):
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    return kernel.call("mount", source, "/tmp/mounted", "", MS_BIND, "")
+    os.makedirs(f"{TMP}/mounted", exist_ok=True)
+    return kernel.call("mount", source, f"{TMP}/mounted", "", MS_BIND, "")
 
 
 def remount_writable(path):
@@ -44,8 +45,8 @@ def remount_writable(path):
 
 
 def move_mount():
-    os.makedirs("/tmp/mounted", exist_ok=True)
-    return kernel.call("mount", "/proc", "/tmp/mounted", "", MS_MOVE, "")
+    os.makedirs(f"{TMP}/mounted", exist_ok=True)
+    return kernel.call("mount", "/proc", f"{TMP}/mounted", "", MS_MOVE, "")
 
 
 def unmount(path):
@@ -67,27 +68,27 @@ def change_mount():
 
 
 def pivot():
-    os.makedirs("/tmp/new/old", exist_ok=True)
-    return kernel.call("pivot_root", "/tmp/new", "/tmp/new/old")
+    os.makedirs(f"{TMP}/new/old", exist_ok=True)
+    return kernel.call("pivot_root", f"{TMP}/new", f"{TMP}/new/old")
 
 
 def change_root():
     """The classic way out: a new root below, while the working folder stays above it."""
-    os.makedirs("/tmp/jail", exist_ok=True)
-    kernel.call("chroot", "/tmp/jail")
+    os.makedirs(f"{TMP}/jail", exist_ok=True)
+    kernel.call("chroot", f"{TMP}/jail")
     for _ in range(64):
         os.chdir("..")
     return sorted(os.listdir("."))
 
 
 def make_block_device():
-    path = "/tmp/disk"
+    path = f"{TMP}/disk"
     os.mknod(path, 0o060600, os.makedev(254, 0))
     return os.read(os.open(path, os.O_RDONLY), 16).hex()
 
 
 def make_memory_device():
-    path = "/tmp/mem"
+    path = f"{TMP}/mem"
     os.mknod(path, 0o020600, os.makedev(1, 1))
     return os.read(os.open(path, os.O_RDONLY), 16).hex()
 

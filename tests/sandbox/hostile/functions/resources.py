@@ -7,6 +7,8 @@ import socket
 import sys
 import time
 
+from kernel import TMP
+
 MIB = 1024 * 1024
 
 
@@ -117,7 +119,7 @@ def _fill(descriptor, megabytes):
 
 def fill_tmp(megabytes):
     """How many MiB fit into /tmp; the file goes away again."""
-    path = "/tmp/fill"
+    path = f"{TMP}/fill"
     block = os.urandom(MIB)
     taken = 0
     try:
@@ -135,7 +137,7 @@ def fill_tmp(megabytes):
 
 def write_and_read_back(megabytes):
     """Different bytes in every block, read back and compared."""
-    path = "/tmp/big"
+    path = f"{TMP}/big"
     seed = os.urandom(MIB - 8)
     with open(path, "wb", buffering=0) as file:
         for number in range(megabytes):
