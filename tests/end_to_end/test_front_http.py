@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 import uvloop
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lambent.request import Request, Response
 from lambent.transport.limits import Limits
@@ -134,6 +136,9 @@ def request(path: str = "/", body: bytes = b"", *headers: str, method: str = "PO
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+CHUNKED = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
 # ---- answers -------------------------------------------------------------------------------------------------------
 
 
@@ -159,9 +164,8 @@ def test_pipelined_requests_are_answered_in_order(running) -> None:
 
 
 def test_a_body_may_come_in_chunks_and_pieces(running) -> None:
-    head = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
     with running.connect() as client:
-        for piece in (head[:20], head[20:], b"3\r\nab", b"c\r\n2\r", b"\nde\r\n0\r\n\r\n"):
+        for piece in (CHUNKED[:20], CHUNKED[20:], b"3\r\nab", b"c\r\n2\r", b"\nde\r\n0\r\n\r\n"):
             client.sendall(piece)
         assert read_answer(client)[1] == b"PUT abcde"
 
@@ -173,6 +177,23 @@ def test_a_client_that_expects_100_is_told_to_continue(running) -> None:
         assert client.recv(1024) == b"HTTP/1.1 100 Continue\r\n\r\n"
         client.sendall(body)
         assert read_answer(client)[1] == b"POST payload"
+
+
+def test_a_client_that_expects_100_behind_another_request_is_told_once_that_is_answered(running) -> None:
+    head, _, body = request(body=b"payload").partition(b"\r\n\r\n")
+    with running.connect() as client:
+        client.sendall(request("/slow", b"first") + head + b"\r\nExpect: 100-continue\r\n\r\n")
+        running.echo.release.set()
+        assert read_answer(client)[1].startswith(b"POST first")
+        client.sendall(body)
+        assert b"POST payload" in read_answer(client)[1]
+
+
+def test_a_client_that_does_not_wait_for_100_gets_none_too_late(running) -> None:
+    head, _, body = request(body=b"payload").partition(b"\r\n\r\n")
+    running.echo.release.set()
+    answer = running.send(request("/slow", b"first") + head + b"\r\nExpect: 100-continue\r\n\r\n" + body)
+    assert answer.count(b"HTTP/1.1") == 2
 
 
 def test_a_client_that_expects_100_for_too_much_is_refused_at_once(running) -> None:
@@ -259,6 +280,26 @@ def test_malformed_http_is_refused_and_reaches_no_handler(running, data) -> None
     assert running.echo.requests == []
 
 
+@pytest.fixture(scope="module")
+def fuzzed() -> Iterator[Running]:
+    with Running() as server:
+        server.echo.release.set()
+        yield server
+
+
+@pytest.mark.slow
+@given(
+    start=st.sampled_from([request(body=b"abc"), CHUNKED + b"3\r\nabc\r\n0\r\n\r\n", *BAD.values()]),
+    changes=st.lists(st.tuples(st.integers(0, 200), st.binary(max_size=6)), max_size=4),
+)
+def test_whatever_is_sent_is_answered_or_closed(fuzzed, start, changes) -> None:
+    for position, piece in changes:
+        start = start[: position % len(start)] + piece + start[position % len(start) + 1 :] if start else piece
+    answer = fuzzed.send(start)
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 ")
+    assert b"POST alive" in fuzzed.send(request(body=b"alive"))
+
+
 def test_what_follows_a_refusal_is_not_read(running) -> None:
     running.send(BAD["two hosts"] + request(body=b"smuggled"))
     assert running.echo.requests == []
@@ -284,8 +325,7 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(running) -> None:
 
 
 def test_a_chunked_body_over_the_limit_is_refused(running) -> None:
-    head = b"PUT / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-    assert running.send(head + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 5).startswith(b"HTTP/1.1 413 ")
+    assert running.send(CHUNKED + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 5).startswith(b"HTTP/1.1 413 ")
 
 
 # ---- time ----------------------------------------------------------------------------------------------------------
@@ -294,8 +334,15 @@ def test_a_chunked_body_over_the_limit_is_refused(running) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("data", "status"),
-    [(b"", b""), (b"GET / HT", b"408"), (request(body=b"ab")[:-1], b"408"), (request(), b"200")],
-    ids=["silent", "half a head", "half a body", "idle"],
+    [
+        (b"", b""),
+        (b"GET / HT", b"408"),
+        (request(body=b"ab")[:-1], b"408"),
+        (CHUNKED + b"2\r\nab\r\n", b"408"),
+        (CHUNKED, b"408"),
+        (request(), b"200"),
+    ],
+    ids=["silent", "half a head", "half a body", "some chunks", "no chunk", "idle"],
 )
 def test_nobody_keeps_a_connection_by_being_slow(running, data, status) -> None:
     with running.connect() as client:

@@ -13,7 +13,7 @@ import typer
 
 import lambent
 from lambent.cli.common import DataDir, Failure
-from lambent.config import AuthMode, Config, CpuPolicy, Isolation, Network
+from lambent.config import AuthMode, Config, ConfigError, CpuPolicy, Isolation, Network
 from lambent.process import DataDirInUse, drop_privileges, lock_data_dir, raise_descriptor_limit
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
@@ -56,6 +56,8 @@ def up(
 def run(config: Config) -> None:
     # The order matters: nothing may touch a data dir in use, the supervisor forks from a small single-threaded
     # process that is still root, and only then come the imports and the loop.
+    if config.log_level.upper() not in logging.getLevelNamesMapping():
+        raise ConfigError(f"--log-level must be debug, info, warning or error, not {config.log_level!r}.")
     logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
     # A start makes what stays: collecting meanwhile costs a tenth of it. `App` turns the collector on again.
     gc.disable()

@@ -27,7 +27,7 @@ STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus if status >= 200
 }
 #: Headers that mean something to the transport itself.
-TRANSPORT_HEADERS = frozenset((b"host", b"expect", b"content-length"))
+TRANSPORT_HEADERS = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 #: Larger bodies are handed to the kernel as they are, smaller ones are copied behind their head.
 JOIN_BYTES = 64 * 1024
 NEVER = float("inf")
@@ -93,8 +93,10 @@ class Connection(asyncio.Protocol):
         self.chunks: list[bytes] = []
         self.hosts = 0
         self.expects = False
+        self.is_chunked = False
         self.content_length = 0
         self.reading_head = False
+        self.reading_body = False
         self.head_bytes = 0
         self.body_bytes = 0
         self.body_started = 0.0
@@ -168,6 +170,7 @@ class Connection(asyncio.Protocol):
         self.chunks = []
         self.hosts = 0
         self.expects = False
+        self.is_chunked = False
         self.content_length = 0
         self.reading_head = True
         self.body_bytes = 0
@@ -183,8 +186,10 @@ class Connection(asyncio.Protocol):
                 self.hosts += 1
             elif name == b"expect":
                 self.expects = value.lower() == b"100-continue"
-            else:
+            elif name == b"content-length":
                 self.content_length = int(value)
+            else:
+                self.is_chunked = True
         self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
@@ -195,11 +200,12 @@ class Connection(asyncio.Protocol):
             self._refuse_head()
         elif self.content_length > self.limits.body_bytes:
             self._refuse_body()
-        elif self.content_length or self.expects:
+        elif self.content_length or self.is_chunked:
+            self.reading_body = True
             self.body_started = self.loop.time()
             self._set_deadline()
-            if self.expects and not self.current:
-                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if self.current is None:
+                self._let_continue()
 
     def on_body(self, body: bytes) -> None:
         if self.discarding:
@@ -208,10 +214,11 @@ class Connection(asyncio.Protocol):
         self.body_bytes += len(body)
         if self.body_bytes > self.limits.body_bytes:
             self._refuse_body()
-        elif self.body_bytes < self.content_length:
+        else:
             self._set_deadline()
 
     def on_message_complete(self) -> None:
+        self.reading_body = False
         if self.discarding:
             return
         path, _, query = self.url.partition(b"?")
@@ -243,6 +250,13 @@ class Connection(asyncio.Protocol):
             self.waiting.append(exchange)
             self.transport.pause_reading()
 
+    def _let_continue(self) -> None:
+        """Tell a client that waits with its body (Expect: 100-continue) to send it; its time starts now."""
+        if self.expects and self.reading_body:
+            self.expects = False
+            self.body_started = self.loop.time()
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
     def _head_size(self) -> int:
         return len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
 
@@ -258,7 +272,9 @@ class Connection(asyncio.Protocol):
     async def _answer(self, exchange: Exchange) -> None:
         try:
             response = await self.handler(exchange.request)
-            if response.stream is None:
+            if self.transport.is_closing() and response.stream is None:
+                log.debug("The client of request %s is gone.", exchange.request.id)
+            elif response.stream is None:
                 self._send(exchange, response)
             else:
                 await self._send_stream(exchange, response)
@@ -344,6 +360,7 @@ class Connection(asyncio.Protocol):
         elif not exchange.keep_alive or self.draining or self.discarding:
             self._close()
         else:
+            self._let_continue()
             self._set_deadline()
 
     # ---- refusing --------------------------------------------------------------------------------------------------
@@ -392,7 +409,7 @@ class Connection(asyncio.Protocol):
             self.deadline = NEVER
         elif self.reading_head:
             self.deadline = self.loop.time() + self.limits.head_seconds
-        elif self.body_bytes < self.content_length or self.expects:
+        elif self.reading_body:
             grace = self.limits.body_seconds + self.body_bytes / self.limits.body_rate
             self.deadline = self.body_started + grace
         else:
@@ -407,7 +424,7 @@ class Connection(asyncio.Protocol):
             self.deadline = self.loop.time() + self.limits.write_seconds
         elif unsent or self.current is not None or self.discarding:
             self.transport.abort()
-        elif self.reading_head or self.body_bytes < self.content_length or self.chunks:
+        elif self.reading_head or self.reading_body:
             self._refuse(408, "RequestTimeout", "The request did not arrive in time.")
         else:
             self.transport.close()
