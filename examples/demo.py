@@ -32,7 +32,7 @@ WARM_INVOKES = 20
 
 
 def main() -> int:
-    console = Console(highlight=False)
+    console = Console(highlight=False, width=140)
     data_dir = Path(tempfile.mkdtemp(prefix="lambent-demo-"))
     region = start_region(data_dir, console)
     try:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
+
 from lambent.context import Caller
 
 # ---- functions as the data plane sees them ----------------------------------------------------------------------
@@ -67,8 +69,7 @@ class FunctionDirectory(Protocol):
 # ---- executions ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(msgspec.Struct, frozen=True):
     """One execution to be done. `payload` is JSON text already checked for syntax; it is passed on as it is."""
 
     request_id: str
@@ -83,8 +84,7 @@ class Invocation:
     log_tail: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class InvocationRecord:
+class InvocationRecord(msgspec.Struct, frozen=True):
     """What happened, once: the REPORT line, metrics, billing and traces all derive from it."""
 
     function: FunctionVersion
@@ -104,8 +104,7 @@ class InvocationRecord:
     log_stream: str
 
 
-@dataclass(frozen=True, slots=True)
-class InvokeResult:
+class InvokeResult(msgspec.Struct, frozen=True):
     payload: bytes
     #: `Unhandled`, or None on success.
     function_error: str | None
