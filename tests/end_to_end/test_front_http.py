@@ -378,6 +378,7 @@ def test_who_does_not_read_loses_the_connection(running) -> None:
 # ---- stopping, and sockets in sandboxes ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_stop_finishes_what_is_being_answered() -> None:
     with Running() as running, running.connect() as busy, running.connect() as idle:
         busy.sendall(request("/slow", b"kept"))

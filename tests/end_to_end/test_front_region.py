@@ -63,6 +63,7 @@ def test_reset_needs_the_root_keys_signature(region) -> None:
     assert (answer.status, answer.headers["x-amzn-errortype"]) == (403, "MissingAuthenticationTokenException")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/_lambent/reset", "/_localstack/state/reset"])
 def test_reset_empties_the_region(region, path, package) -> None:
     functions = region.client("lambda")
@@ -86,6 +87,7 @@ def package() -> bytes:
 # ---- who asks ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "code"),
     [
@@ -137,6 +139,7 @@ def open_region(tmp_path_factory):
     region.stop()
 
 
+@pytest.mark.slow
 def test_auth_off_believes_any_key(open_region) -> None:
     sts = open_region.client("sts", aws_access_key_id="test", aws_secret_access_key="test")
     assert sts.get_caller_identity()["Account"] == "000000000000"
@@ -192,6 +195,7 @@ def test_the_banner_of_an_open_region_says_so(open_region) -> None:
     assert any("--auth off" in line for line in open_region.banner)
 
 
+@pytest.mark.slow
 def test_auth_off_on_a_public_address_must_be_asked_for(tmp_path) -> None:
     done = command("up", "--auth", "off", "--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))
     assert done.returncode == 1
@@ -217,6 +221,7 @@ def test_secrets_are_readable_by_their_owner_alone(region) -> None:
     assert stat.S_IMODE(region.data_dir.stat().st_mode) == 0o700
 
 
+@pytest.mark.slow
 def test_a_restart_keeps_the_key_and_the_functions(start_region, package) -> None:
     region = start_region()
     key = region.key.access_key
@@ -231,6 +236,7 @@ def test_a_restart_keeps_the_key_and_the_functions(start_region, package) -> Non
     assert region.client("lambda").get_function(FunctionName="kept")["Configuration"]["FunctionName"] == "kept"
 
 
+@pytest.mark.slow
 def test_a_clean_stop_removes_the_endpoint_and_ends_with_0(start_region) -> None:
     region = start_region()
     assert (region.data_dir / "endpoint.json").exists()
@@ -238,12 +244,14 @@ def test_a_clean_stop_removes_the_endpoint_and_ends_with_0(start_region) -> None
     assert not (region.data_dir / "endpoint.json").exists()
 
 
+@pytest.mark.slow
 def test_two_regions_cannot_share_a_data_dir(region) -> None:
     done = command("up", "--port", "0", "--data-dir", str(region.data_dir))
     assert done.returncode == 1
     assert done.stderr == f"lambent: A region is running with the data dir {region.data_dir} already.\n"
 
 
+@pytest.mark.slow
 def test_a_port_in_use_is_told_in_a_sentence(tmp_path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -252,6 +260,7 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path) -> None:
     assert done.stderr == f"lambent: Cannot listen on 127.0.0.1 port {port}: Address already in use.\n"
 
 
+@pytest.mark.slow
 def test_a_key_that_others_may_read_is_refused(tmp_path) -> None:
     key = tmp_path / "credentials.json"
     key.write_text("{}")

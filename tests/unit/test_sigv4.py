@@ -113,6 +113,7 @@ def query_of(pairs: list[tuple[str, str]]) -> str:
     return "&".join(f"{quote(name, safe='')}={quote(value, safe='')}" for name, value in pairs)
 
 
+@pytest.mark.slow
 @given(parts=segments | odd_segments, pairs=parameters, headers=header_values, body=st.binary(max_size=64))
 @example(parts=["a", "..", "b"], pairs=[("b", "2"), ("a", "1"), ("a", "0")], headers={"X-Custom": "a   b "}, body=b"")
 @pytest.mark.parametrize("signer", ["header", "s3 header"])
@@ -123,6 +124,7 @@ def test_every_request_that_botocore_signs_is_believed(signer, parts, pairs, hea
     assert Setup().verify(request, operation) == (ROOT, "us-east-1")
 
 
+@pytest.mark.slow
 @given(parts=segments, pairs=parameters)
 @pytest.mark.parametrize("signer", ["query", "s3 query"])
 def test_every_url_that_botocore_presigns_is_believed(signer, parts, pairs) -> None:
@@ -132,6 +134,7 @@ def test_every_url_that_botocore_presigns_is_believed(signer, parts, pairs) -> N
     assert Setup().verify(request, operation) == (ROOT, "us-east-1")
 
 
+@pytest.mark.slow
 @given(parts=segments, pairs=parameters, body=st.binary(min_size=1, max_size=32), data=st.data())
 def test_no_change_after_signing_goes_unnoticed(parts, pairs, body, data) -> None:
     request = signed(path_of(parts) + f"?x=1&{query_of(pairs)}", body=body, headers={"X-Amz-Log-Type": "Tail"})
