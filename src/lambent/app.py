@@ -8,8 +8,9 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
@@ -101,20 +102,20 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_or_hurry)
 
-        self._catalog.prepare()
-        self.isolation = await self._start_supervisor(listener.getsockname()[1], stack)
-
         secrets = SecretBox(config.data_dir / "secret.key")
         sessions = SessionTokens(secrets.derive("session tokens"), self._clock)
         keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions)
-
         database = Database(config.data_dir / "region.db")
-        await database.start()
-        stack.push_async_callback(database.stop)
-
         logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
-        await logs.start()
-        stack.push_async_callback(logs.stop)
+        for part in (self._supervisor, database, logs):
+            stack.push_async_callback(part.stop)
+        # Each waits for something of its own: another process, disks, files to copy.
+        self.isolation, *_ = await _all_of(
+            self._start_supervisor(listener.getsockname()[1]),
+            database.start(),
+            logs.start(),
+            asyncio.to_thread(self._catalog.prepare),
+        )
 
         invoker = Invoker(
             launcher=self._supervisor,
@@ -195,8 +196,7 @@ class App:
             workers=workers,
         )
 
-    async def _start_supervisor(self, port: int, stack: contextlib.AsyncExitStack) -> IsolationReport:
-        stack.push_async_callback(self._supervisor.stop)
+    async def _start_supervisor(self, port: int) -> IsolationReport:
         report = await self._supervisor.start(port, self._fail)
         if (
             report.level is Level.PROCESS
@@ -225,6 +225,15 @@ class App:
         if self._stopping.is_set():
             self._transport.force_stop()
         self._stopping.set()
+
+
+async def _all_of(*starting: Awaitable[Any]) -> list[Any]:
+    """The results, once all are done; the first failure, but not while another part is half started."""
+    results = await asyncio.gather(*starting, return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    return results
 
 
 def bind(config: Config) -> socket.socket:
