@@ -13,6 +13,8 @@ pytestmark = pytest.mark.slow
 #: What Lambda's own root has, and the merged-/usr names of a Linux root.
 LAMBDA_ROOT = {
     *("bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "sbin", "tmp", "usr", "var"),
+    # A link to the runtime's own: the last place where Node looks for what a module imports.
+    "node_modules",
 }
 HARMLESS_DEVICES = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx"}
 
