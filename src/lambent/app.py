@@ -154,7 +154,7 @@ class App:
             resettables=[functions, invoker, logs],
             stack=stack,
         )
-        await self._transport.start(listener, pipeline.answer)
+        await self._transport.start(listener, pipeline)
         stack.push_async_callback(self._transport.stop)
 
         endpoint = Endpoint.of(config.data_dir)

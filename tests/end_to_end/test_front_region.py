@@ -117,6 +117,19 @@ def test_a_body_of_another_signature_is_refused_off_the_loop_too(region, package
     assert answer.status == 403
 
 
+@pytest.mark.slow
+def test_a_package_over_the_limit_is_refused_in_the_operations_name(region) -> None:
+    with pytest.raises(ClientError) as caught:
+        region.client("lambda").create_function(
+            FunctionName="large", Runtime="python3.11", Handler="a.b", Role=ROLE, Code={"ZipFile": bytes(53_000_000)}
+        )
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert caught.value.response["Error"] == {
+        "Code": "RequestEntityTooLargeException",
+        "Message": "Request must be smaller than 70167211 bytes for the CreateFunction operation",
+    }
+
+
 def test_every_answer_has_its_request_id(region) -> None:
     answers = [region.request("GET", "/_lambent/health"), region.request("GET", "/2015-03-31/functions/")]
     assert len({answer.headers["x-amzn-requestid"] for answer in answers}) == 2

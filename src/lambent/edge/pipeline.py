@@ -28,6 +28,12 @@ FAILURES: Mapping[str, tuple[str, str]] = {
 }
 
 
+class RequestEntityTooLargeException(AwsError):
+    """The request payload exceeded the limit."""
+
+    status = 413
+
+
 class Gate(Protocol):
     def verify(self, request: Request, operation: wire.Operation) -> Verified:
         """Who asks, and for which region."""
@@ -39,7 +45,7 @@ class Authorizer(Protocol):
 
 
 class Pipeline:
-    """`answer` is the handler that `transport` calls for each request."""
+    """What `transport` gives each request to."""
 
     def __init__(
         self,
@@ -74,6 +80,17 @@ class Pipeline:
             # The last resort: a fault of ours is answered as AWS answers one of its own, and told to the operator.
             log.exception("Request %s (%s) failed.", request.id, operation.name if operation else request.method)
             return wire.serialize_error(operation, _failure(operation), request)
+
+    def too_large(self, request: Request, limit: int) -> Response:
+        """For a request whose body `transport` did not read."""
+        message = f"Request must be smaller than {limit} bytes"
+        try:
+            operation = self._router.match(request)
+        except AwsError:
+            # It is told by the body, which is not there.
+            return wire.serialize_error(None, RequestEntityTooLargeException(message), request)
+        error = RequestEntityTooLargeException(f"{message} for the {operation.name} operation")
+        return wire.serialize_error(operation, error, request)
 
     async def handle(self, request: Request, operation: wire.Operation) -> Response:
         if len(request.body) < LARGE_BODY:

@@ -10,8 +10,7 @@ import asyncio
 import http
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import httptools
 
@@ -19,7 +18,15 @@ from lambent import ids
 from lambent.request import Request, Response
 from lambent.transport.limits import Limits
 
-Handler = Callable[[Request], Awaitable[Response]]
+
+class Application(Protocol):
+    """What answers requests."""
+
+    async def answer(self, request: Request) -> Response: ...
+
+    def too_large(self, request: Request, limit: int) -> Response:
+        """The answer to a request whose body, left out here, is larger than `limit` bytes."""
+
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +54,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(
         self,
-        handler: Handler,
+        application: Application,
         limits: Limits,
         sandbox_id: str | None = None,
         group: set[Connection] | None = None,
@@ -58,7 +65,7 @@ class Connection(asyncio.Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         self.loop = _loop or asyncio.get_running_loop()
-        self.handler = handler
+        self.application = application
         self.limits = limits
         self.sandbox_id = sandbox_id
 
@@ -221,26 +228,13 @@ class Connection(asyncio.Protocol):
         self.reading_body = False
         if self.discarding:
             return
-        path, _, query = self.url.partition(b"?")
-        if not path.startswith(b"/"):
-            path = _path_of_absolute_form(path)
-            if not path:
-                self._refuse(400, "BadRequestException", "The request target is not a path.")
-                return
-        parser = self.parser
         chunks = self.chunks
-        request = Request(
-            parser.get_method().decode("ascii"),
-            path,
-            query,
-            self.headers,
-            chunks[0] if len(chunks) == 1 else b"".join(chunks),
-            ids.request_id(),
-            self.client_host,
-            "http",
-            self.sandbox_id,
-        )
+        request = self._request(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         self.chunks = []
+        if request is None:
+            self._refuse(400, "BadRequestException", "The request target is not a path.")
+            return
+        parser = self.parser
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
         exchange = Exchange(request, keep_alive, parser.get_http_version() != "1.0")
         if self.current is None:
@@ -249,6 +243,18 @@ class Connection(asyncio.Protocol):
             # Answers keep the order of their requests; the client is made to wait meanwhile.
             self.waiting.append(exchange)
             self.transport.pause_reading()
+
+    def _request(self, body: bytes) -> Request | None:
+        """What was read, None where its target is no path."""
+        path, _, query = self.url.partition(b"?")
+        if not path.startswith(b"/"):
+            path = _path_of_absolute_form(path)
+            if not path:
+                return None
+        method = self.parser.get_method().decode("ascii")
+        return Request(
+            method, path, query, self.headers, body, ids.request_id(), self.client_host, "http", self.sandbox_id
+        )
 
     def _let_continue(self) -> None:
         """Tell a client that waits with its body (Expect: 100-continue) to send it; its time starts now."""
@@ -271,7 +277,7 @@ class Connection(asyncio.Protocol):
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
-            response = await self.handler(exchange.request)
+            response = await self.application.answer(exchange.request)
             if self.transport.is_closing() and response.stream is None:
                 log.debug("The client of request %s is gone.", exchange.request.id)
             elif response.stream is None:
@@ -369,24 +375,31 @@ class Connection(asyncio.Protocol):
         self._refuse(431, "RequestHeaderFieldsTooLarge", "The request line and headers are too large.")
 
     def _refuse_body(self) -> None:
-        limit = self.limits.body_bytes
-        self._refuse(413, "RequestEntityTooLargeException", f"Request must be smaller than {limit} bytes")
+        request = self._request(b"")
+        self.chunks = []
+        if request is None:
+            self._refuse(400, "BadRequestException", "The request target is not a path.")
+            return
+        response = self.application.too_large(request, self.limits.body_bytes)
+        exchange = Exchange(request, keep_alive=False, chunks=True)
+        self._end_with(self._head(exchange, response, False, length=len(response.body)) + response.body)
 
     def _refuse(self, status: int, code: str, message: str) -> None:
-        """Answer without the handler and read no further request from this connection."""
+        """Answer what is not a request."""
         text = message.replace("\\", "").replace('"', "'")
         body = f'{{"Type":"User","message":"{text}"}}'.encode()
-        refusal = b"".join(
-            (
-                STATUS_LINES[status],
-                b"content-type: application/json\r\nx-amzn-ErrorType: ",
-                code.encode(),
-                b"\r\nx-amzn-requestid: ",
-                ids.request_id().encode(),
-                b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
-                body,
-            )
+        head = (
+            STATUS_LINES[status],
+            b"content-type: application/json\r\nx-amzn-errortype: ",
+            code.encode(),
+            b"\r\nx-amzn-requestid: ",
+            ids.request_id().encode(),
+            b"\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(body),
         )
+        self._end_with(b"".join((*head, body)))
+
+    def _end_with(self, refusal: bytes) -> None:
+        """Send it after the answers that are due, and read no further request from this connection."""
         self.discarding = True
         if self.current is None:
             self._write_refusal(refusal)

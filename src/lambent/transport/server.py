@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import uvicorn
 
-from lambent.transport.connection import Connection, Handler
+from lambent.transport.connection import Application, Connection
 from lambent.transport.limits import Limits
 
 #: uvicorn ticks ten times a second; deadlines are looked at twice a second.
@@ -26,14 +26,14 @@ class _Sandbox(NamedTuple):
 
 
 class HttpServer:
-    """Serves one handler on any number of sockets. `start`, `add_socket` / `remove_socket` at any time, `stop`."""
+    """Serves one application on any number of sockets. `start`, `add_socket` / `remove_socket` at any time, `stop`."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
         #: Listeners inside sandboxes by sandbox id.
         self._sandboxes: dict[str, _Sandbox] = {}
         # Set by `start`
-        self._handler: Handler
+        self._application: Application
         self._server: _Server
         self._ticks: asyncio.Task[None] | None = None
 
@@ -41,9 +41,9 @@ class HttpServer:
         connections = len(self._server.server_state.connections) if self._ticks else 0
         return f"<HttpServer {connections} connections, {len(self._sandboxes)} sandboxes>"
 
-    async def start(self, listener: socket.socket, handler: Handler) -> None:
+    async def start(self, listener: socket.socket, application: Application) -> None:
         """Accept connections on `listener`, which is bound already."""
-        self._handler = handler
+        self._application = application
         self._server = server = _Server(self._config())
         server.config.load()
         server.lifespan = server.config.lifespan_class(server.config)
@@ -99,7 +99,9 @@ class HttpServer:
                 continue
             client.setblocking(False)
             state = self._server.server_state
-            connection = Connection(self._handler, self._limits, sandbox_id, sandbox.connections, server_state=state)
+            connection = Connection(
+                self._application, self._limits, sandbox_id, sandbox.connections, server_state=state
+            )
             loop = asyncio.get_running_loop()
             adopting = loop.create_task(_adopt(loop, connection, client), name=f"accept from sandbox {sandbox_id}")
             state.tasks.add(adopting)
@@ -108,7 +110,7 @@ class HttpServer:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             _unused_application,
-            http=functools.partial(Connection, self._handler, self._limits),  # type: ignore[arg-type]
+            http=functools.partial(Connection, self._application, self._limits),  # type: ignore[arg-type]
             lifespan="off",
             log_config=None,
             ws="none",
