@@ -44,6 +44,12 @@ def up(
     allow_remote: Annotated[
         bool | None, typer.Option("--allow-remote", help="Allow --auth off on an address that is not loopback.")
     ] = None,
+    account_concurrency: Annotated[int | None, typer.Option(help="Concurrent executions.  [default: 1000]")] = None,
+    memory_budget: Annotated[
+        int | None, typer.Option(help="MiB that environments may hold together.  [default: 3/4 of the machine's]")
+    ] = None,
+    idle_timeout: Annotated[float | None, typer.Option(help="Seconds that an idle one lives.  [default: 600]")] = None,
+    pool_size: Annotated[int | None, typer.Option(help="Shells kept ready.  [default: 4]")] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file.  [default: <data-dir>/lambent.toml]")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
 ) -> None:
