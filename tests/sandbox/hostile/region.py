@@ -174,7 +174,7 @@ class Region:
     def invoke(self, name: str, event: object, client: Any = None) -> Outcome:
         started = time.monotonic()
         answer = (client or self.client).invoke(FunctionName=name, Payload=json.dumps(event).encode())
-        payload = json.loads(answer["Payload"].read() or b"null")
+        payload = _parsed(answer["Payload"].read())
         return Outcome(payload, answer.get("FunctionError"), time.monotonic() - started)
 
     def attempt(self, attempt: str, function: str = "hostile", **arguments: Any) -> Outcome:
@@ -208,7 +208,8 @@ class Outcome:
     def refused(self) -> str | None:
         """Why, or None if the attempt got somewhere. A killed runtime got nothing either."""
         if self.function_error:
-            return f"{self.payload.get('errorType')}: {self.payload.get('errorMessage')}"
+            fields = self.payload if isinstance(self.payload, dict) else {}
+            return f"{fields.get('errorType')}: {fields.get('errorMessage')}"
         return self.payload.get("refused") if isinstance(self.payload, dict) else None
 
     @property
@@ -219,6 +220,14 @@ class Outcome:
 
     def __repr__(self) -> str:
         return f"<{self.function_error or 'answer'} {self.payload} after {self.seconds:.2f} s>"
+
+
+def _parsed(payload: bytes) -> Any:
+    """A custom runtime's payload is passed on as it is, JSON or not."""
+    try:
+        return json.loads(payload or b"null")
+    except ValueError:
+        return payload.decode("latin-1")
 
 
 def package(files: Mapping[str, bytes | str]) -> bytes:
