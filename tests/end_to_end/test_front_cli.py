@@ -11,9 +11,9 @@ import sys
 import zipfile
 
 import pytest
-from conftest import wait_until
 
 from lambent import __version__
+from tests.conftest import wait_until
 
 pytestmark = pytest.mark.slow
 

@@ -13,13 +13,14 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import Region
 
 from lambent import __version__
+from tests.conftest import Region, wait_until
 
 ROLE = "arn:aws:iam::000000000000:role/test"
 
@@ -255,6 +256,43 @@ def test_a_clean_stop_removes_the_endpoint_and_ends_with_0(start_region) -> None
     assert (region.data_dir / "endpoint.json").exists()
     assert region.stop() == 0
     assert not (region.data_dir / "endpoint.json").exists()
+
+
+SLOW = """
+import time
+def handler(event, context):
+    time.sleep(event)
+    return "done"
+"""
+
+
+@pytest.mark.slow
+def test_a_stop_waits_for_the_function_that_runs(start_region) -> None:
+    region = start_region()
+    client = region.client("lambda")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", SLOW)
+    client.create_function(
+        FunctionName="slow",
+        Runtime=f"python3.{sys.version_info.minor}",
+        Handler="app.handler",
+        Role=ROLE,
+        Code={"ZipFile": buffer.getvalue()},
+        Timeout=20,
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="slow", WaiterConfig={"Delay": 1})
+    assert client.invoke(FunctionName="slow", Payload=b"0")["Payload"].read() == b'"done"'
+    with ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(lambda: client.invoke(FunctionName="slow", Payload=b"2")["Payload"].read())
+        wait_until(lambda: starts_of(region, "slow") == 2)
+        assert region.stop() == 0
+        assert answer.result(10) == b'"done"'
+
+
+def starts_of(region, name: str) -> int:
+    events = region.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+    return sum(event["message"].startswith("START RequestId") for event in events)
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ class Failure(Exception):
 
 
 DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where the region keeps everything.  [default: ~/.lambent]")
+    Path | None, typer.Option("--data-dir", help="Where the region keeps everything.", show_default="~/.lambent")
 ]
 
 

@@ -19,7 +19,7 @@ from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, SandboxError, SupervisorOptions
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -8,7 +8,7 @@ import typer
 
 from lambent.cli.common import DataDir, running_region
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

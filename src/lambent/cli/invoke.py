@@ -12,7 +12,7 @@ import typer
 from lambent.cli.clients import client
 from lambent.cli.common import DataDir, Failure
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 
 @app.command()

@@ -12,7 +12,7 @@ import typer
 from lambent.cli.clients import client
 from lambent.cli.common import DataDir, Failure
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 POLL_SECONDS = 0.5
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}

@@ -46,10 +46,11 @@ class LazyCommands(TyperGroup):
         except (Failure, ConfigError) as failure:
             complain(str(failure))
         except OSError as error:
-            complain(error.strerror if error.filename is None else f"{error.strerror}: {error.filename}.")
+            where = f": {error.filename}" if error.filename is not None else ""
+            complain(f"{error.strerror or error}{where}.")
 
 
-def complain(sentence: str | None) -> None:
+def complain(sentence: str) -> None:
     sys.stderr.write(f"lambent: {sentence}\n")
     raise typer.Exit(1)
 

@@ -18,7 +18,7 @@ from lambent.runtimes.install import InstallError, install
 #: Languages that Lambent has a bootstrap for.
 FAMILIES = ("python", "nodejs", "provided")
 
-app = typer.Typer(no_args_is_help=True, help="List and install runtimes.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="List and install runtimes.")
 
 
 @app.command("list")

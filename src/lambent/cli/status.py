@@ -13,7 +13,7 @@ from rich.table import Table
 
 from lambent.cli.common import DataDir, Failure, running_region
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 ANSWER_SECONDS = 5
 

@@ -22,36 +22,40 @@ from lambent.sandbox.spec import SupervisorOptions
 if TYPE_CHECKING:
     from lambent.app import App
 
-app = typer.Typer()
+app = typer.Typer(add_completion=False)
 
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @app.command()
 def up(
-    host: Annotated[str | None, typer.Option(help="Address to listen on.  [default: 127.0.0.1]")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 = any free one.  [default: 4566]")] = None,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 = any free one.", show_default="4566")] = None,
     data_dir: DataDir = None,
-    region: Annotated[str | None, typer.Option(help="Default region.  [default: us-east-1]")] = None,
-    auth: Annotated[AuthMode | None, typer.Option(help="How callers are checked.  [default: strict]")] = None,
-    isolation: Annotated[Isolation | None, typer.Option(help="Least isolation of functions.  [default: auto]")] = None,
-    network: Annotated[Network | None, typer.Option(help="What functions reach outside.  [default: none]")] = None,
-    cpu: Annotated[CpuPolicy | None, typer.Option(help="How CPU time is divided.  [default: weight]")] = None,
-    log_budget: Annotated[int | None, typer.Option(help="Bytes for stored logs.  [default: 2 GiB]")] = None,
+    region: Annotated[str | None, typer.Option(help="Default region.", show_default="us-east-1")] = None,
+    auth: Annotated[AuthMode | None, typer.Option(help="How callers are checked.", show_default="strict")] = None,
+    isolation: Annotated[
+        Isolation | None, typer.Option(help="Least isolation of functions.", show_default="auto")
+    ] = None,
+    network: Annotated[Network | None, typer.Option(help="What functions reach outside.", show_default="none")] = None,
+    cpu: Annotated[CpuPolicy | None, typer.Option(help="How CPU time is divided.", show_default="weight")] = None,
+    log_budget: Annotated[int | None, typer.Option(help="Bytes for stored logs.", show_default="2 GiB")] = None,
     user: Annotated[str | None, typer.Option(help="Account to become when started as root.")] = None,
     rootfs: Annotated[Path | None, typer.Option(help="Root folder for functions in place of the host's.")] = None,
     host_suffix: Annotated[str | None, typer.Option(help="A host suffix of your own, beside localhost.")] = None,
     allow_remote: Annotated[
         bool | None, typer.Option("--allow-remote", help="Allow --auth off on an address that is not loopback.")
     ] = None,
-    account_concurrency: Annotated[int | None, typer.Option(help="Concurrent executions.  [default: 1000]")] = None,
+    account_concurrency: Annotated[int | None, typer.Option(help="Concurrent executions.", show_default="1000")] = None,
     memory_budget: Annotated[
-        int | None, typer.Option(help="MiB that environments may hold together.  [default: 3/4 of the machine's]")
+        int | None, typer.Option(help="MiB that environments may hold together.", show_default="3/4 of the machine's")
     ] = None,
-    idle_timeout: Annotated[float | None, typer.Option(help="Seconds that an idle one lives.  [default: 600]")] = None,
-    pool_size: Annotated[int | None, typer.Option(help="Shells kept ready.  [default: 4]")] = None,
-    config: Annotated[Path | None, typer.Option(help="TOML file.  [default: <data-dir>/lambent.toml]")] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.  [default: info]")] = None,
+    idle_timeout: Annotated[
+        float | None, typer.Option(help="Seconds that an idle one lives.", show_default="600")
+    ] = None,
+    pool_size: Annotated[int | None, typer.Option(help="Shells kept ready.", show_default="4")] = None,
+    config: Annotated[Path | None, typer.Option(help="TOML file.", show_default="<data-dir>/lambent.toml")] = None,
+    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
 ) -> None:
     """Start a region here; Ctrl-C stops it. Each option is also a variable LAMBENT_<NAME>."""
     given = {name: value for name, value in locals().items() if name != "config"}
