@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -256,6 +257,21 @@ def test_a_clean_stop_removes_the_endpoint_and_ends_with_0(start_region) -> None
     assert (region.data_dir / "endpoint.json").exists()
     assert region.stop() == 0
     assert not (region.data_dir / "endpoint.json").exists()
+
+
+@pytest.mark.slow
+def test_a_region_whose_supervisor_dies_ends_and_says_why(start_region) -> None:
+    region = start_region()
+    process = region.process
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    (supervisor,) = (int(pid) for pid in children if b"sandbox.supervisor" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(supervisor, signal.SIGKILL)
+    assert process.wait(20) == 1
+    assert "lambent: The supervisor ended unexpectedly" in region.log()
+    assert not (region.data_dir / "endpoint.json").exists()
+    # Nothing of it is left in the way of the next start.
+    region.start()
+    assert region.client("sts").get_caller_identity()["Account"] == "000000000000"
 
 
 SLOW = """

@@ -167,6 +167,12 @@ def test_a_session_token_is_part_of_what_is_signed(setup) -> None:
     assert caller.user_id.endswith(":hello")
 
 
+def test_the_date_may_stand_in_the_date_header(setup) -> None:
+    request = signed(headers={"Date": "is replaced by botocore"})
+    assert request.header(b"x-amz-date") is None
+    assert setup.verify(request).caller == ROOT
+
+
 def test_a_region_comes_from_the_scope(setup) -> None:
     assert setup.verify(signed(region="eu-west-3")).region == "eu-west-3"
 
