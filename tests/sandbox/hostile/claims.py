@@ -249,7 +249,7 @@ def _network() -> list[Claim]:
         Claim("connect to the host by 0.0.0.0", "network.connect", {"host": "0.0.0.0", "port": "{tcp_port}"}, CONFINED),
         Claim("connect to an abstract socket of the host", "network.connect_unix", {"path": "{abstract}"}, CONFINED),
         Claim("connect to a socket file of the host", "network.connect_unix", {"path": "{socket_path}"}, CONFINED),
-        Claim("reach a Docker-like socket", "network.connect_unix", {"path": "/var/run/docker.sock"}, control=False),
+        Claim("reach a Docker-like socket", "network.connect_unix", {"path": "/var/run/docker.sock"}, CONFINED, False),
         # A connected datagram socket sends nothing; in the host's network namespace (level process) a route exists.
         Claim("route to the metadata address", "network.route_to", {"host": "169.254.169.254"}, CONFINED, False),
         Claim("route to another machine", "network.route_to", {"host": "192.0.2.1"}, CONFINED, False),

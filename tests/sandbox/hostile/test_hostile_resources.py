@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
 import threading
 from pathlib import Path
 
 import pytest
 from claims import CONFINED, LIMITED
-from places import PATIENCE
+from places import PATIENCE, PROCESS
 from region import LOG_BUDGET, Region, until
 
 pytestmark = pytest.mark.slow
@@ -61,6 +62,17 @@ def test_memory_of_an_ended_runtime_is_given_back(region: Region, small: str) ->
     """Shared memory belongs to a namespace, not to a process: it must not weigh on the next runtime in its place."""
     assert region.attempt("resources.system_v_memory", small, megabytes=600).refused is not None
     assert region.attempt("resources.private_memory", small, megabytes=64).got == 64
+
+
+@pytest.mark.levels(PROCESS)
+def test_no_shared_memory_is_left_on_the_host(region: Region) -> None:
+    """Without a namespace of its own a segment belongs to the host, and stays until somebody removes it."""
+    before = shared_memory_segments()
+    region.attempt("resources.system_v_memory", megabytes=16)
+    left = shared_memory_segments() - before
+    for identifier in left:
+        subprocess.run(["ipcrm", "-m", identifier], check=True)
+    assert not left
 
 
 @pytest.mark.levels(*CONFINED)
@@ -119,3 +131,7 @@ def log_bytes(region: Region) -> int:
         except FileNotFoundError:
             continue
     return sum(sizes.values())
+
+
+def shared_memory_segments() -> set[str]:
+    return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
