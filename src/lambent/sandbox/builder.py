@@ -18,7 +18,6 @@ from lambent.sandbox.spec import SandboxError
 _NAMESPACE_FILES = (
     ("mnt", syscalls.CLONE_NEWNS),
     ("pid", syscalls.CLONE_NEWPID),
-    ("ipc", syscalls.CLONE_NEWIPC),
     ("uts", syscalls.CLONE_NEWUTS),
     ("net", syscalls.CLONE_NEWNET),
 )

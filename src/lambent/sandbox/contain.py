@@ -14,7 +14,7 @@ from lambent.sandbox import capabilities, commands, landlock, mounts, network, r
 from lambent.sandbox.spec import SandboxError, sandbox_error
 
 #: Entered by pidfd of the shell's init, all in one call.
-_SHELL_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWIPC | syscalls.CLONE_NEWUTS
+_SHELL_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS
 
 
 def namespaces(own_network: bool) -> int:
@@ -28,8 +28,9 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
     for join in joins:
         os.write(join, b"0")
     if "init" in fds:
-        # The cgroup namespace takes what it is joined to as its root, so it comes after that.
-        syscalls.unshare(syscalls.CLONE_NEWCGROUP)
+        # The cgroup namespace takes what it is joined to as its root, so it comes after that. The IPC namespace goes
+        # with the process: shared memory that outlived it would weigh on the next one's limit.
+        syscalls.unshare(syscalls.CLONE_NEWCGROUP | syscalls.CLONE_NEWIPC)
         syscalls.setns(fds["init"], namespaces(plan["own_network"]) & ~syscalls.CLONE_NEWPID)
         # The user namespace last: entering it gives up every right over the others, which the supervisor's owns.
         syscalls.setns(fds["init"], syscalls.CLONE_NEWUSER)
