@@ -60,7 +60,8 @@ def _python_programs(home: Path) -> Iterator[Path]:
 def _versioned_programs(folder: Path) -> Iterator[Path]:
     for minor in range(8, 30):
         program = folder / f"python3.{minor}"
-        if program.exists():
+        # Unlike Path.exists, False for what lies in a folder that is closed to us.
+        if os.path.exists(program):
             yield program
 
 
@@ -70,7 +71,7 @@ def _python(program: Path) -> Interpreter | None:
     version = real.name.removeprefix("python")
     prefix = real.parent.parent
     library = prefix / "lib" / f"python{version}"
-    if not _is_binary(real) or not (library / "json" / "__init__.py").exists():
+    if not _is_binary(real) or not os.path.exists(library / "json" / "__init__.py"):
         return None
     return Interpreter(version, real, prefix)
 
