@@ -35,9 +35,9 @@ def doctor(
     if not report.missing:
         console.print("Nothing is missing.")
     for level, reason, mend in report.missing:
-        console.print(f"  not {level}: {reason}", markup=False)
+        console.print(f"  {level} is withheld: {reason}", markup=False, soft_wrap=True)
         if mend:
-            console.print(f"    mend it with: {mend}", markup=False)
+            console.print(f"    mend it with: {mend}", markup=False, soft_wrap=True)
     console.print(_runtimes(data_dir_of(data_dir)))
 
 

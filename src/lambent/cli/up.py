@@ -105,7 +105,7 @@ def announce(region: App, warning: str | None) -> None:
     report = region.isolation
     lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}", f"Isolation: {report.summary}"]
     for level, reason, _ in report.missing:
-        lines.append(f"  not {level}: {reason} (see `lambent doctor`)")
+        lines.append(f"  {level} is withheld: {reason} (see `lambent doctor`)")
     if warning:
         lines.append(f"Warning: {warning}")
     print("\n".join([*lines, *credentials_lines(config), "Ready."]), flush=True)
