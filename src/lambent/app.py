@@ -176,7 +176,9 @@ class App:
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
         health = Health(tuple(services), config.region, self.isolation)
-        reset = Reset(resettables, keys.root.caller.access_key_id, verifier if strict else None)
+        # A function on the host's network looks like any client, so then even `--auth off` asks for the root key.
+        signed_reset = strict or self._shares_network
+        reset = Reset(resettables, keys.root.caller.access_key_id, verifier if signed_reset else None)
         return Pipeline(
             router=wire.Router(wire.ApiModels(tuple(services))),
             gate=verifier if strict else AnyCaller(keys, config.region),
@@ -211,9 +213,13 @@ class App:
 
     def _url_inside(self) -> str:
         """The region as functions reach it: on their own loopback, or where their network is the host's, as anybody."""
-        if self.isolation.level is Level.PROCESS or self.config.network is Network.HOST:
+        if self._shares_network:
             return self.url
         return url_of("127.0.0.1", urlsplit(self.url).port or 0)
+
+    @property
+    def _shares_network(self) -> bool:
+        return self.isolation.level is Level.PROCESS or self.config.network is Network.HOST
 
     def _fail(self, reason: str) -> None:
         """Called when a part that nothing works without is lost: whoever started the region should start it anew."""

@@ -29,7 +29,7 @@ class Reset:
     """Empties `parts` in order: what runs comes before what it writes to."""
 
     def __init__(self, parts: Sequence[Resettable], root_key_id: str, verifier: SignatureVerifier | None) -> None:
-        """`verifier` None: `--auth off`, no signature is asked for."""
+        """`verifier` None: no signature is asked for."""
         self._parts = parts
         self._root_key_id = root_key_id
         self._verifier = verifier

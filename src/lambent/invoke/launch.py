@@ -87,17 +87,21 @@ class Starter:
 
     def init_body(self, blueprint: Blueprint, sandbox: Sandbox, credentials: Credentials, log_stream: str) -> bytes:
         function = blueprint.function
+        environment = process_environment(
+            function,
+            credentials,
+            runtime_api=sandbox.runtime_api_address,
+            log_stream=log_stream,
+            endpoint_url=self._endpoint_url,
+            task_root=sandbox.task_root,
+        )
+        if sandbox.tmp != "/tmp":
+            # Without a mount namespace /tmp is the host's, and closed to functions.
+            environment["TMPDIR"] = sandbox.tmp
         return json.dumps(
             {
                 "handler": function.handler,
-                "environment": process_environment(
-                    function,
-                    credentials,
-                    runtime_api=sandbox.runtime_api_address,
-                    log_stream=log_stream,
-                    endpoint_url=self._endpoint_url,
-                    task_root=sandbox.task_root,
-                ),
+                "environment": environment,
                 "task_root": sandbox.task_root,
                 "function_name": function.name,
                 "function_version": function.version,
