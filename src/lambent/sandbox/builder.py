@@ -4,6 +4,7 @@ It lives in the root that sandboxes start from, so that nothing of the host is i
 reaches the host through the few descriptors it was born with.
 """
 
+import gc
 import os
 import select
 import signal
@@ -28,12 +29,14 @@ class Builder:
         self._control = control
         self._host_fds = host_fds
         self._home: List[Tuple[int, int]] = []
+        self._masks: List[Tuple[str, str]] = []
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._spawner = spawn.Spawner(control, pid_namespace, spawn.run_program)
 
     def settle(self, is_rootless: bool, own_network: bool) -> None:
         """Remember the namespaces to come back to after each shell."""
         proc = self._host_fds["proc"]
+        self._masks = mounts.find_masks(proc)
         if is_rootless:
             # The host's are not this process's to come back to.
             syscalls.unshare(contain.namespaces(own_network) & ~(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID))
@@ -84,7 +87,7 @@ class Builder:
             phases[phase] = (now - last) * 1000
             last = now
 
-        host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))})
+        host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))}, self._masks)
         try:
             parts = contain.make_shell(message, host, mark)
         except (SandboxError, OSError) as error:
@@ -126,6 +129,9 @@ def main(control: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]],
             own_network = root.pop("own_network")
             mounts.enter_root(**root)
             builder.settle(root["keep_proc"], own_network)
+        # Collecting would write to every object, and so copy every page that the inits share with this process.
+        gc.disable()
+        gc.freeze()
         commands.send(control, {"hello": True})
         builder.serve()
     except SandboxError as error:

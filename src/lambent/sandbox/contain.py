@@ -8,7 +8,7 @@ import contextlib
 import os
 import signal
 import socket
-from typing import Any, Callable, Dict, List, NoReturn
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
 from lambent.sandbox import capabilities, commands, landlock, mounts, network, rlimits, scratch, seccomp, syscalls, user
 from lambent.sandbox.spec import SandboxError, sandbox_error
@@ -63,7 +63,7 @@ def make_shell(plan: Dict[str, Any], host: "Host", mark: Callable[[str], None]) 
     syscalls.unshare(namespaces(plan["own_network"]))
     mark("namespaces")
     # The init is the first child after unshare: that makes it pid 1. It mounts /proc while this process goes on.
-    parts = ShellParts(*_start_init(plan))
+    parts = ShellParts(*_start_init(plan, host.masks))
     mark("init")
     try:
         _furnish(plan, host, parts, mark)
@@ -96,10 +96,13 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
 
 
 class Host:
-    """Descriptors through which a builder still reaches the host: proc, dev, scratch (images), blank (image)."""
+    """What a builder knows of the host and how it still reaches it."""
 
-    def __init__(self, fds: Dict[str, int]) -> None:
+    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]]) -> None:
+        #: proc, dev, scratch (folder of images), blank (image)
         self.fds = fds
+        #: See `mounts.find_masks`.
+        self.masks = masks
 
 
 class ShellParts:
@@ -121,7 +124,7 @@ class ShellParts:
                 listener.close()
 
 
-def _start_init(plan: Dict[str, Any]) -> "tuple[int, Any, Any]":
+def _start_init(plan: Dict[str, Any], masks: List[Tuple[str, str]]) -> "tuple[int, Any, Any]":
     ours, theirs = commands.socket_pair()
     control, control_inside = socket.socketpair()
     pid = os.fork()
@@ -130,7 +133,7 @@ def _start_init(plan: Dict[str, Any]) -> "tuple[int, Any, Any]":
             # With its own copy of the other ends it would never see the builder end.
             ours.close()
             control.close()
-            _run_init(plan, theirs, control_inside.fileno())
+            _run_init(plan, masks, theirs, control_inside.fileno())
         except SandboxError as error:
             commands.send(theirs, {"error": error.to_json()})
         finally:
@@ -140,9 +143,9 @@ def _start_init(plan: Dict[str, Any]) -> "tuple[int, Any, Any]":
     return pid, ours, control
 
 
-def _run_init(plan: Dict[str, Any], handshake: Any, control: int) -> NoReturn:
+def _run_init(plan: Dict[str, Any], masks: List[Tuple[str, str]], handshake: Any, control: int) -> NoReturn:
     """Pid 1: reaps orphans, kills on request, and ends the sandbox by ending."""
-    mounts.mount_proc()
+    mounts.mount_proc(masks)
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     commands.send(handshake, {"step": "namespaces"})
     _expect(handshake, "mapped")

@@ -94,8 +94,7 @@ def ground_with_namespaces(options: SupervisorOptions, is_root: bool, subordinat
     wanted = options.isolation
     if wanted == Level.FULL.value and ground.level is not Level.FULL:
         raise SandboxError("isolation", wanted, 0, " ".join(f"{why} {mend}".strip() for _, why, mend in ground.missing))
-    if wanted == Level.REDUCED.value:
-        ground.level = Level.REDUCED
+    # `reduced` is the least that is acceptable: what the host gives beyond it is taken.
     return ground
 
 
@@ -181,6 +180,7 @@ def _try_namespaces(folder: str, rootfs: str, is_root: bool) -> Optional[Sandbox
 def _trial(folder: str, rootfs: str, is_root: bool) -> None:
     if not is_root:
         rootless.enter_user_namespace()
+    proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
     mounts.enter_root(folder, rootfs, [], keep_proc=not is_root)
     syscalls.unshare(
         syscalls.CLONE_NEWNS
@@ -194,7 +194,7 @@ def _trial(folder: str, rootfs: str, is_root: bool) -> None:
     pid = os.fork()
     if pid == 0:
         try:
-            mounts.mount_proc()
+            mounts.mount_proc(mounts.find_masks(proc))
             syscalls.unshare(syscalls.CLONE_NEWUSER)
             commands.send(theirs, {})
         except SandboxError as error:

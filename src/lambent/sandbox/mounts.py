@@ -7,6 +7,7 @@ by one system call. /proc and /tmp are each sandbox's own; the supervisor mounts
 import contextlib
 import os
 import shutil
+import stat
 from typing import Iterator, List, Sequence, Tuple
 
 from lambent.sandbox import syscalls, user
@@ -165,15 +166,26 @@ def mount_plain_proc(flags: int = 0) -> None:
     syscalls.mount("proc", "/proc", "proc", flags)
 
 
-def mount_proc() -> None:
+def find_masks(proc_fd: int) -> List[Tuple[str, str]]:
+    """What to mount over which entries of /proc, found once: every /proc of a kernel has the same."""
+    masks = []
+    for name in _MASKED_PROC:
+        try:
+            mode = os.stat(name, dir_fd=proc_fd).st_mode
+        except OSError:
+            continue
+        masks.append(("/var/empty" if stat.S_ISDIR(mode) else "/dev/null", f"/proc/{name}"))
+    return masks
+
+
+def mount_proc(masks: Sequence[Tuple[str, str]]) -> None:
     """A /proc of the caller's pid namespace, read-only, without what it tells of the machine."""
     mount_plain_proc(syscalls.MS_RDONLY)
-    for name in _MASKED_PROC:
-        path = f"/proc/{name}"
-        if os.path.isdir(path):
-            bind("/var/empty", path, READ_ONLY)
-        elif os.path.exists(path):
-            bind("/dev/null", path, 0)
+    for source, target in masks:
+        # With the attributes that the source has: it is read-only, or a device that swallows everything.
+        tree = syscalls.clone_tree(source)
+        syscalls.attach_tree(tree, target)
+        os.close(tree)
 
 
 # ---- what the supervisor mounts at launch ----------------------------------------------------------------------------
