@@ -44,6 +44,8 @@ def doctor(
 def probe(isolation: Isolation) -> IsolationReport:
     """Try it: start a supervisor as `lambent up` would, and stop it again. Raises Failure."""
     with tempfile.TemporaryDirectory(prefix="lambent-doctor-") as folder:
+        # Without namespaces functions reach their code by its path, as users of their own.
+        Path(folder).chmod(0o711)
         client = SupervisorClient.fork(SupervisorOptions(isolation=isolation.value, data_dir=folder, pool_size=0))
         try:
             return asyncio.run(_ask(client))
