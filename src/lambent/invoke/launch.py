@@ -95,7 +95,7 @@ class Starter:
             endpoint_url=self._endpoint_url,
             task_root=sandbox.task_root,
         )
-        if sandbox.tmp != "/tmp":
+        if sandbox.tmp != "/tmp":  # noqa: S108 - the path that functions see
             # Without a mount namespace /tmp is the host's, and closed to functions.
             environment["TMPDIR"] = sandbox.tmp
         return json.dumps(

@@ -164,7 +164,7 @@ def _try_namespaces(folder: str, rootfs: str, is_root: bool) -> Optional[Sandbox
             commands.send(theirs, {})
         except SandboxError as error:
             commands.send(theirs, {"error": error.to_json()})
-        except BaseException:
+        except BaseException:  # whatever a trial meets is an answer to it
             commands.send(theirs, {"error": SandboxError("trial", traceback.format_exc(limit=-3)).to_json()})
         finally:
             os._exit(0)
