@@ -31,6 +31,9 @@ class Index:
 
     def remove_segment(self, segment: Segment) -> None:
         del self.segments[segment.number]
+        # Runs and segment refer to each other: untied, the file is closed with the last reader's run, not by the
+        # garbage collector some day.
+        segment.runs.clear()
 
     def sealed(self) -> list[Segment]:
         return [segment for segment in self.segments.values() if not isinstance(segment, Journal)]
