@@ -18,7 +18,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def test_a_minute_of_mixed_load_leaves_no_error_and_no_leak() -> None:
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAMBENT_", "AWS_"))}
     done = subprocess.run(
-        [sys.executable, "bench/soak.py", "--seconds", "60", "--functions", "100"],
+        [sys.executable, "bench/soak.py", "--seconds", "60", "--functions", "200"],
         cwd=REPOSITORY,
         env=environment,
         stdout=subprocess.PIPE,
