@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from supervisor_harness import Region, has, running, wait_until
+from supervisor_harness import PATIENCE, Region, has, running, wait_until
 
 pytestmark = [
     pytest.mark.root,
@@ -23,7 +23,7 @@ Story = Callable[[Region], Awaitable[None]]
 def play(folder: Path, story: Story, **options: object) -> None:
     async def main() -> None:
         async with running(folder, **options) as region:
-            await asyncio.wait_for(story(region), 60)
+            await asyncio.wait_for(story(region), 60 * PATIENCE)
 
     asyncio.run(main())
 

@@ -4,7 +4,6 @@ A builder makes a shell (namespaces, network, /tmp, an init as pid 1) before any
 later is a child of a template or a builder that goes through `enter`. Python 3.8 syntax.
 """
 
-import contextlib
 import os
 import signal
 import socket
@@ -144,7 +143,7 @@ def _start_init(plan: Dict[str, Any], masks: List[Tuple[str, str]]) -> "tuple[in
 
 
 def _run_init(plan: Dict[str, Any], masks: List[Tuple[str, str]], handshake: Any, control: int) -> NoReturn:
-    """Pid 1: reaps orphans, kills on request, and ends the sandbox by ending."""
+    """Pid 1: what needs it to be inside, then the program that kills on request and ends the sandbox by ending."""
     mounts.mount_proc(masks)
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     commands.send(handshake, {"step": "namespaces"})
@@ -152,25 +151,14 @@ def _run_init(plan: Dict[str, Any], masks: List[Tuple[str, str]], handshake: Any
     user.become(user.UID, user.GID, plan["groups"])
     capabilities.drop_all()
     capabilities.forbid_new_privileges()
-    # Same user as the code that is to come: it must not look into this process.
-    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     # After the change of user, which clears it.
     syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
-    syscalls.set_name("lambent-init")
-    # The kernel reaps the children of a process that ignores this.
+    # The kernel reaps the children of a process that ignores this; the program that follows inherits it.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
     commands.send(handshake, {"step": "ready"})
-    handshake.detach()
     os.dup2(control, 0)
     syscalls.close_from(1)
-    while True:
-        request = os.read(0, 64)
-        if not request:
-            os._exit(0)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(-1, signal.SIGKILL)
-        os.write(0, request)
+    os.execve(mounts.INIT, ["lambent-init"], {})
 
 
 def _expect(handshake: Any, step: str) -> None:

@@ -4,6 +4,7 @@ Lives in the supervisor and is driven by its loop; answers the server through it
 from is `stock`'s business, the processes in them `runs`'.
 """
 
+import contextlib
 import fcntl
 import os
 import re
@@ -21,6 +22,7 @@ _REMOVE_INTERVAL = 0.05
 _RESTART_INTERVAL = 0.001
 _ID = re.compile(r"[0-9a-f]{1,64}\Z")
 _MAX_LAYERS = 5
+_LOST = "Its init is dead, and everything in it; destroy it."
 
 
 class Fleet:
@@ -119,6 +121,8 @@ class Fleet:
         shell = self._assigned.get(environment_id)
         if shell is None:
             raise SandboxError("restart", environment_id, 0, "There is no such environment.")
+        if shell.is_lost:
+            raise SandboxError("restart", environment_id, 0, _LOST)
         if shell.number in self._restarts:
             raise SandboxError("restart", environment_id, 0, "It is being restarted already.")
         self._restarts[shell.number] = seq
@@ -129,8 +133,9 @@ class Fleet:
         if shell.cgroup is not None:
             shell.cgroup.thaw()
         assert shell.control is not None
-        # The init answers when it has killed; only then may a new process come in.
-        shell.control.send(b"r")
+        # The init answers when it has killed; only then may a new process come in. One that just died is seen later.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            shell.control.send(b"r")
 
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
@@ -332,10 +337,22 @@ class Fleet:
             words = b""
         if not words:
             self._loop.forget(shell.control)
+            self._on_init_lost(shell)
         elif shell.init_fd < 0:
             self._processes.kill_plain(shell)
         elif b"r" in words:
             self._finish_restart(shell)
+
+    def _on_init_lost(self, shell: Shell) -> None:
+        """Nobody asked it to end: its builder died, and it with that, or the host's operator killed it."""
+        if shell.is_dying or shell.init_fd < 0:
+            return
+        shell.is_lost = True
+        if shell.number in self._restarts:
+            self._refuse(self._restarts.pop(shell.number), SandboxError("restart", shell.environment_id, 0, _LOST))
+        if not shell.environment_id:
+            self._bury(shell, None)
+            self._loop.later(1.0, self._stock.fill)
 
     def _finish_restart(self, shell: Shell) -> None:
         """Killed is not yet gone: start again once nothing is left."""

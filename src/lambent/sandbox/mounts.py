@@ -10,7 +10,7 @@ import shutil
 import stat
 from typing import Iterator, List, Sequence, Tuple
 
-from lambent.sandbox import syscalls, user
+from lambent.sandbox import init_program, syscalls, user
 from lambent.sandbox.spec import SandboxError
 
 TASK = "/var/task"
@@ -18,6 +18,8 @@ LAYERS = "/opt"
 RUNTIME = "/var/runtime"
 LANGUAGE = "/var/lang"
 TMP = "/tmp"
+#: What the init of a sandbox becomes.
+INIT = "/var/init"
 #: Where a template, and nothing else, sees Lambent's sandbox code.
 TEMPLATE_CODE = "/mnt"
 
@@ -105,6 +107,7 @@ def enter_root(mount_point: str, rootfs: str, mount_points: Sequence[str], keep_
     _add_programs(rootfs or "/", mount_point)
     _add_etc(rootfs or "/", mount_point)
     _add_devices(mount_point)
+    _add_init(f"{mount_point}{INIT}")
     if keep_proc:
         bind("/proc", f"{mount_point}/proc", syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV)
     os.chdir(mount_point)
@@ -149,6 +152,13 @@ def _add_devices(root: str) -> None:
         bind(f"/dev/{name}", f"{root}/dev/{name}", syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC)
     for name, target in _DEVICE_LINKS:
         os.symlink(target, f"{root}/dev/{name}")
+
+
+def _add_init(path: str) -> None:
+    """The kernel lets nobody look into a process whose program he may not read; the init's user is the function's."""
+    with open(path, "wb") as file:
+        file.write(init_program.image())
+    os.chmod(path, 0o111)
 
 
 def bind(source: str, target: str, attributes: int) -> None:

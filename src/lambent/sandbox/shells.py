@@ -54,6 +54,8 @@ class Shell:
         #: Level `process`: where Lambda's folders really are. None: they are mounted.
         self.paths: Optional[Paths] = None
         self.is_dying = False
+        #: Its init ended unasked.
+        self.is_lost = False
 
     def __repr__(self) -> str:
         run = "no process" if self.run is None else "ended" if self.run.ended else f"run {self.run.number}"
