@@ -98,7 +98,18 @@ def find(tag: str, is_root: bool) -> Hierarchies:
                     folders[controller] = (2, unified)
     if "control" not in folders and "freezer" in points and _make(f"{own_folder('freezer')}/{tag}"):
         folders["control"] = (1, f"{own_folder('freezer')}/{tag}")
+    if "cpu" in folders:
+        _weigh_region(*folders["cpu"])
     return Hierarchies(folders)
+
+
+def _weigh_region(version: int, folder: str) -> None:
+    """All functions together weigh as much as one busy process for each processor, not as a single one."""
+    count = os.cpu_count() or 1
+    if version == 1:
+        _write(f"{folder}/cpu.shares", str(1024 * count))
+    else:
+        _write(f"{folder}/cpu.weight", str(min(10_000, 100 * count)))
 
 
 def _claim_v2(root: str, own: str, tag: str, is_root: bool) -> Optional[str]:
