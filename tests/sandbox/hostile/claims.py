@@ -122,6 +122,11 @@ def _processes() -> list[Claim]:
         Claim("read init's memory map", "processes.read_memory_of", {"pid": 1}),
         Claim("read init's memory", "processes.read_memory_directly", {"pid": 1}, control=False),
         Claim("read the server's memory", "processes.read_memory_directly", {"pid": "{server_pid}"}, control=False),
+        Claim("write init's memory", "processes.write_memory_of", {"pid": 1}, control=False),
+        Claim("write the server's memory", "processes.write_memory_of", {"pid": "{server_pid}"}),
+        Claim("list init's descriptors", "processes.open_descriptors_of", {"pid": 1}),
+        # Their numbers show to a process of the same user at level process; what they lead to does not.
+        Claim("list the server's descriptors", "processes.open_descriptors_of", {"pid": "{server_pid}"}, CONFINED),
         Claim("take a descriptor of init", "processes.take_descriptor", {"pid": 1}),
         Claim("take a descriptor of the server", "processes.take_descriptor", {"pid": "{server_pid}"}),
         Claim("compare itself with the server", "syscalls.compare_processes", {"pid": "{server_pid}"}, control=False),

@@ -46,7 +46,6 @@ def test_the_region_cannot_be_reset_from_inside(region: Region, path: str) -> No
     assert region.invoke("neighbour", 1).payload == {"pong": 1}
 
 
-@pytest.mark.levels(*CONFINED)
 def test_forwarding_headers_make_nobody_an_outsider(region: Region) -> None:
     headers = {"X-Forwarded-For": "127.0.0.1", "Host": "localhost", "Origin": f"http://127.0.0.1:{region.port}"}
     outcome = region.attempt("network.post", port=region.port, path="/_lambent/reset", headers=headers)
