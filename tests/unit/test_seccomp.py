@@ -20,9 +20,9 @@ _PERSONALITY = {"x86_64": 135, "aarch64": 92}
 _IOCTL = {"x86_64": 16, "aarch64": 29}
 
 
-def answer(machine: str, number: int, *arguments: int, architecture: int | None = None) -> int:
+def answer(machine: str, number: int, *arguments: int, architecture: int | None = None, own_ipc: bool = True) -> int:
     """What the kernel would do: the program's return value, by the rules of classic BPF."""
-    program = seccomp.program(machine)
+    program = seccomp.program(machine, own_ipc)
     padded = [*arguments, 0, 0, 0, 0, 0, 0][:6]
     data = struct.pack("<iIQ6Q", number, architecture or _ARCHITECTURE[machine], 0, *padded)
     accumulator, counter = 0, 0
@@ -68,6 +68,15 @@ def test_calls_with_an_older_way_round_answer_enosys(machine: str, name: str) ->
     number = seccomp._ABSENT[name][0 if machine == "x86_64" else 1]
     assert number is not None
     assert answer(machine, number) == refusal(errno.ENOSYS)
+
+
+@both
+def test_what_outlives_a_process_is_made_only_in_an_ipc_namespace(machine: str) -> None:
+    for numbers in seccomp._LASTING.values():
+        number = numbers[0 if machine == "x86_64" else 1]
+        assert number is not None
+        assert answer(machine, number) == _ALLOW
+        assert answer(machine, number, own_ipc=False) == refusal(errno.ENOSYS)
 
 
 @both
@@ -129,7 +138,9 @@ def test_x32_numbers_answer_enosys() -> None:
 @both
 def test_no_number_is_listed_twice(machine: str) -> None:
     column = 0 if machine == "x86_64" else 1
-    numbers = [entry[column] for table in (seccomp._DENIED, seccomp._ABSENT) for entry in table.values()]
+    numbers = [
+        entry[column] for table in (seccomp._DENIED, seccomp._ABSENT, seccomp._LASTING) for entry in table.values()
+    ]
     listed = [number for number in numbers if number is not None]
     assert len(set(listed)) == len(listed)
 

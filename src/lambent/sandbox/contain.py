@@ -42,7 +42,7 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
     if "init" not in fds:
         _stand_alone(plan)
     # Last, since the filter refuses most of the calls above.
-    seccomp.install(seccomp.program())
+    seccomp.install(seccomp.program(own_ipc="init" in fds))
 
 
 def _stand_alone(plan: Dict[str, Any]) -> None:

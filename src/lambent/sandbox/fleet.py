@@ -207,7 +207,9 @@ class Fleet:
             shell.spec = spec
             self._assigned[spec.id] = shell
             early = shell.run is not None
-            if not early:
+            if early:
+                self._processes.limit(shell)
+            else:
                 self._processes.start(shell, runtime, spec)
             self._reply_with(shell, request.seq)
         except SandboxError as error:

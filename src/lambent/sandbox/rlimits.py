@@ -1,13 +1,13 @@
 """Resource limits of a function's processes: what Lambda sets, and stand-ins where no cgroup limits memory."""
 
+import contextlib
 import resource
 
 #: As Lambda.
 OPEN_FILES = 1024
 PROCESSES = 1024
-#: A process maps more than it uses (thread stacks, V8's and malloc's reserves): without this much on top of MemorySize
-#: Node does not start at 128 MB.
-_DATA_RESERVE_MB = 512
+#: A process maps more than it uses (thread stacks, V8's and malloc's reserves); Node 50 MB of it.
+_DATA_RESERVE_MB = 128
 
 
 def apply(memory_mb: int) -> None:
@@ -24,7 +24,18 @@ def apply(memory_mb: int) -> None:
         if hasattr(resource, name):
             lower(getattr(resource, name), 0)
     if memory_mb:
-        lower(resource.RLIMIT_DATA, (memory_mb + _DATA_RESERVE_MB) << 20)
+        lower(resource.RLIMIT_DATA, _data_limit(memory_mb))
+
+
+def limit_data_of(pid: int, memory_mb: int) -> None:
+    """The limit in place of a cgroup's for a process that was started before its function was known."""
+    limit = _data_limit(memory_mb)
+    with contextlib.suppress(ProcessLookupError):
+        resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
+
+
+def _data_limit(memory_mb: int) -> int:
+    return (memory_mb + _DATA_RESERVE_MB) << 20
 
 
 def lower(limit: int, value: int) -> None:

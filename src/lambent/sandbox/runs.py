@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any, Dict, List, Optional
 
-from lambent.sandbox import commands, levels, mounts, network, plain, user, workers
+from lambent.sandbox import commands, levels, mounts, network, plain, rlimits, user, workers
 from lambent.sandbox.shells import Run, Shell, open_pipes
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 
@@ -69,9 +69,15 @@ class Runs:
         if shell is None or shell.run is None:
             return None
         shell.run.pid = pid
+        self.limit(shell)
         if shell.run.is_condemned:
             plain.kill_tree(pid)
         return shell
+
+    def limit(self, shell: Shell) -> None:
+        """Once its function and its pid are known: what a process gets that was started before and has no cgroup."""
+        if not self._limits_memory and shell.run is not None and shell.run.pid and shell.spec is not None:
+            rlimits.limit_data_of(shell.run.pid, shell.spec.memory_mb)
 
     def ended(self, number: int) -> Optional[Shell]:
         shell = self._shells.pop(number, None)

@@ -103,6 +103,14 @@ _ABSENT: Dict[str, _Numbers] = {
     "memfd_secret": (447, 447),
 }
 
+#: Answered with ENOSYS where there is no IPC namespace: what they make would stay on the host when the process ends.
+_LASTING: Dict[str, _Numbers] = {
+    "shmget": (29, 194),
+    "semget": (64, 190),
+    "msgget": (68, 186),
+    "mq_open": (240, 180),
+}
+
 _CLONE: _Numbers = (56, 220)
 _PERSONALITY: _Numbers = (135, 92)
 _SOCKET: _Numbers = (41, 198)
@@ -143,7 +151,7 @@ _KILL_PROCESS = 0x80000000
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16
 
 
-def program(machine: str = "") -> bytes:
+def program(machine: str = "", own_ipc: bool = True) -> bytes:
     """The filter for `machine` (this one by default) as 8-byte instructions."""
     arm = (machine or platform.machine()) in ("aarch64", "arm64")
     column = 1 if arm else 0
@@ -158,7 +166,8 @@ def program(machine: str = "") -> bytes:
     if not arm:
         code += [_step(_GREATER, _X32_BIT - 1, 0, 1), _step(_RETURN, absent)]
     code += [_step(_GREATER, _NEWEST, 0, 1), _step(_RETURN, absent)]
-    for table, answer in ((_DENIED, refuse), (_ABSENT, absent)):
+    lasting = {} if own_ipc else _LASTING
+    for table, answer in ((_DENIED, refuse), (_ABSENT, absent), (lasting, absent)):
         for numbers in table.values():
             number = numbers[column]
             if number is not None:
