@@ -219,6 +219,8 @@ def _syscalls() -> list[Claim]:
         Claim("read the kernel's log", "syscalls.read_kernel_log"),
         Claim("watch a file system", "syscalls.watch_file_system", control=False),
         Claim("use I/O ports", "syscalls.io_ports", control=False),
+        Claim("make system calls by 32-bit numbers", "syscalls.call_by_old_numbers", control=False),
+        Claim("make system calls by x32 numbers", "syscalls.call_by_x32_numbers", control=False),
         Claim("type into a terminal", "syscalls.type_into_terminal"),
     ]
 

@@ -172,14 +172,17 @@ def test_a_fork_bomb_leaves_others_their_speed_and_is_gone_after_the_timeout(reg
         target=lambda: outcomes.append(region.invoke(brief, {"attempt": "processes.fork_bomb"}, client))
     )
     bomb.start()
+    # Others are not only kept: they are started, too.
+    region.replace_environments("neighbour")
     answered = 0
     while bomb.is_alive():
-        assert region.invoke("neighbour", answered).seconds < 2 * PATIENCE
+        assert region.invoke("neighbour", answered).seconds < 3 * PATIENCE
         answered += 1
         time.sleep(0.05)
     bomb.join()
     assert answered > 0
-    assert "timed out" in outcomes[0].payload["errorMessage"]  # type: ignore[attr-defined]
+    # The timeout ends it, or its own memory before that.
+    assert outcomes[0].function_error  # type: ignore[attr-defined]
     until(lambda: len(region.descendants()) <= before + 8, "the bomb's processes are gone", 10)
     assert region.attempt("files.leave", brief, name="after", text="").got == "after"
 

@@ -49,6 +49,7 @@ MEMORY = (
     "shared_memory_folder",
     "system_v_memory",
     "socket_buffers",
+    "page_tables",
     "write_anywhere_in_memory",
 )
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import mmap
 import os
 import pty
 import struct
@@ -115,6 +116,27 @@ def io_ports():
 
 def compare_processes(pid):
     return kernel.call("kcmp", os.getpid(), pid, 0, 0, 0)
+
+
+def call_by_old_numbers():
+    """A filter that knows one table of numbers must not be passed by through another: 32-bit calls by int 0x80."""
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(bytes.fromhex("53 b814000000 cd80 5b c3"))  # push rbx; mov eax, getpid; int 0x80; pop rbx; ret
+    code = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(page)))
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0 if code() == os.getpid() else 1)
+    status = os.waitpid(pid, 0)[1]
+    if status != 0:
+        raise OSError(0, f"ended with {os.waitstatus_to_exitcode(status)}")
+    return "called"
+
+
+def call_by_x32_numbers():
+    result = kernel.libc.syscall(ctypes.c_long(0x40000000 + 39))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), "getpid")
+    return result
 
 
 def type_into_terminal():
