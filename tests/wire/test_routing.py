@@ -233,3 +233,15 @@ def test_what_fits_nothing_is_refused_in_the_protocol_it_looks_like(
 def test_target_of_another_service_wins_over_the_path() -> None:
     request = ask("POST", F, {"logGroupName": "g"}, target="Logs_20140328.CreateLogGroup")
     assert understand(request)[:2] == ("logs", "CreateLogGroup")
+
+
+def test_a_path_seen_before_is_matched_again_with_its_own_labels() -> None:
+    matches = [router().match(ask("GET", f"{F}/{name}", service="lambda")) for name in ("one", "two", "one")]
+    assert ["one", "two", "one"] == [match.uri_params["FunctionName"] for match in matches]
+    assert matches[0] is matches[2]
+
+
+def test_a_path_seen_before_is_told_apart_by_what_a_header_says() -> None:
+    put = ask("PUT", "/bucket/key", service="s3")
+    copy = ask("PUT", "/bucket/key", service="s3", headers={"x-amz-copy-source": "/other/key"})
+    assert ["PutObject", "CopyObject", "PutObject"] == [router().match(each).name for each in (put, copy, put)]

@@ -19,6 +19,9 @@ from lambent.wire.text import parse_query
 from lambent.wire.uri_index import UriIndex
 
 _REST = frozenset({"rest-json", "rest-xml"})
+#: REST matches kept, and how long method, path and query of one may be: a caller unknown yet fills this.
+_RECENT = 1024
+_RECENT_BYTES = 512
 _FORM = b"application/x-www-form-urlencoded"
 
 
@@ -53,6 +56,8 @@ class Router:
         # S3's `/{Bucket}/{Key+}` takes any path, so it is asked last.
         self._rest = sorted((s for s in services if s.name in self._uris), key=lambda s: s.name == "s3")
         self._query = [s for s in services if (s.name, "query") in self._codecs]
+        #: (scope, method, path, query) → what it asks for, where no header has a say. Emptied when full.
+        self._recent: dict[tuple[str, str, bytes, bytes], Operation] = {}
 
     def __repr__(self) -> str:
         return f"<Router {' '.join(sorted({service for service, _ in self._codecs}))}>"
@@ -65,11 +70,23 @@ class Router:
         if request.raw_path.startswith(b"/service/") and request.header(b"smithy-protocol"):
             return self._match_rpc(request)
         scope = signed_service(request)
+        asked = (scope or "", request.method, request.raw_path, request.query)
+        if (recent := self._recent.get(asked)) is not None:
+            return recent
         services: Sequence[ServiceModel] = self._by_signing_name.get(scope, ()) if scope else ()
         rest = [service for service in services if service.name in self._uris]
         if rest or (not services and not _is_form(request)):
-            return self._match_uri(rest or self._rest, request)
+            operation = self._match_uri(rest or self._rest, request)
+            if rest and not any(self._uris[service.name].asks_headers for service in rest):
+                self._remember(asked, operation)
+            return operation
         return self._match_action(services or self._query, request)
+
+    def _remember(self, asked: tuple[str, str, bytes, bytes], operation: Operation) -> None:
+        if sum(map(len, asked)) <= _RECENT_BYTES:
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            self._recent[asked] = operation
 
     def _match_target(self, target: bytes) -> Operation:
         prefix, _, name = target.decode("latin-1").rpartition(".")

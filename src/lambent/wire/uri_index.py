@@ -56,6 +56,8 @@ class UriIndex:
 
     def __init__(self, operations: list[OperationModel]) -> None:
         self._by_method: dict[str, _Node] = {}
+        #: Some operations are told apart by a header, so method, path and query do not settle which one is meant.
+        self.asks_headers = False
         for operation in operations:
             self._add(operation)
 
@@ -82,14 +84,20 @@ class UriIndex:
         for segment in _segments(path.encode()):
             if segment.endswith(b"+}"):
                 labels.append(segment[1:-2].decode())
-                _insert(node.greedy, _route(operation, labels, query))
+                self._insert(node.greedy, _route(operation, labels, query))
                 return
             if segment.startswith(b"{"):
                 labels.append(segment[1:-1].decode())
                 node.label = node = node.label or _Node()
             else:
                 node = node.literals.setdefault(segment, _Node())
-        _insert(node.routes, _route(operation, labels, query))
+        self._insert(node.routes, _route(operation, labels, query))
+
+    def _insert(self, routes: list[Route], route: Route) -> None:
+        """Most needs first; among equals the one that is not deprecated."""
+        routes.append(route)
+        routes.sort(key=lambda each: (-each.needs, each.operation.deprecated))
+        self.asks_headers = self.asks_headers or bool(route.required_headers)
 
 
 def _segments(path: bytes) -> list[bytes]:
@@ -112,12 +120,6 @@ def _route(operation: OperationModel, labels: list[str], query: str) -> Route:
             (member.location_name or name).lower().encode() for name, member in required if member.location == "header"
         ),
     )
-
-
-def _insert(routes: list[Route], route: Route) -> None:
-    """Most needs first; among equals the one that is not deprecated."""
-    routes.append(route)
-    routes.sort(key=lambda each: (-each.needs, each.operation.deprecated))
 
 
 def _walk(
