@@ -51,7 +51,6 @@ if __name__ == "__main__":
 PATIENCE = 8 if os.environ.get("LAMBENT_TEST_GUEST") else 1
 #: The interpreter that runs the tests, as a runtime of the host.
 PYTHON = os.path.realpath(sys.executable)
-PREFIX = str(Path(sys.base_prefix).resolve())
 
 
 class Probe:
@@ -110,13 +109,14 @@ class Region:
         return Probe(await self.client.launch(LaunchSpec(next(self._ids), runtime, **fields)))
 
 
-def runtimes(folder: Path) -> tuple[RuntimeSpec, ...]:
+def runtimes(folder: Path, python: str) -> tuple[RuntimeSpec, ...]:
     """The probe as a forked, a pooled and an exec'd runtime, and a shell script as a provided one."""
     source = folder / "runtime"
     source.mkdir(parents=True, exist_ok=True)
     (source / "bootstrap.py").write_text(_BOOTSTRAP)
-    command = (f"/var/lang/bin/{Path(PYTHON).name}", "-s", "/var/runtime/bootstrap.py")
-    common = {"framed": True, "command": command, "runtime_dir": str(source), "lang_dir": PREFIX}
+    command = (f"/var/lang/bin/{Path(python).name}", "-s", "/var/runtime/bootstrap.py")
+    prefix = str(Path(python).parents[1])
+    common = {"framed": True, "command": command, "runtime_dir": str(source), "lang_dir": prefix}
     return (
         RuntimeSpec("probe", "fork", **common),
         RuntimeSpec("probe-pool", "pool", **common),
@@ -125,10 +125,10 @@ def runtimes(folder: Path) -> tuple[RuntimeSpec, ...]:
     )
 
 
-def options(folder: Path, **fields: Any) -> SupervisorOptions:
+def options(folder: Path, python: str = PYTHON, **fields: Any) -> SupervisorOptions:
     (folder / "data").mkdir(exist_ok=True)
     fields.setdefault("isolation", "auto")
-    return SupervisorOptions(data_dir=str(folder / "data"), runtimes=runtimes(folder), **fields)
+    return SupervisorOptions(data_dir=str(folder / "data"), runtimes=runtimes(folder, python), **fields)
 
 
 @contextlib.asynccontextmanager

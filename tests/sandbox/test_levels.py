@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from supervisor_harness import running
 
+from lambent.sandbox import syscalls
 from lambent.sandbox.spec import SandboxError
 
 pytestmark = pytest.mark.slow
@@ -129,7 +130,7 @@ def _ask(folder: Path, level: str) -> dict[str, object]:
     if os.geteuid() == 0 and level != "full":
         ids = [f"--reuid={_FRESH_UID}", f"--regid={_FRESH_UID}", "--clear-groups"]
         command = ["setpriv", *ids, *command]
-    environment = {"PATH": os.environ["PATH"], "PROBE_PYTHON": _interpreter()}
+    environment = {"PATH": os.environ["PATH"]}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False, cwd="/")
     if "lambent.sandbox.spec.SandboxError: isolation(" in done.stderr:
         pytest.skip(f"This host does not allow it: {done.stderr.strip().splitlines()[-1]}")
@@ -147,6 +148,8 @@ def _interpreter() -> str:
 def test_every_level_confines_runs_restarts_kills_and_leaves_nothing(place: Path, level: str) -> None:
     if level == "full" and os.geteuid() != 0:
         pytest.skip("level full needs root")
+    if level == "process" and not syscalls.landlock_abi():
+        pytest.skip("this kernel lacks Landlock, and health says that files are open then")
     answers = _ask(place, level)
     assert answers["level"] == level
     assert answers["code"] == "x = 1"
@@ -199,3 +202,75 @@ def test_unknown_level_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(SandboxError, match="One of auto, full, reduced, process"):
         asyncio.run(main())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="as an ordinary user a function runs as that user")
+def test_process_as_root_gives_each_function_a_user_of_its_own(place: Path) -> None:
+    async def main() -> None:
+        # Each function's user needs to reach the interpreter too.
+        async with running(place, isolation="process", python="/usr/bin/python3") as region:
+            code = region.code(**{"app.py": "x = 1"})
+            first, second = await asyncio.gather(*(region.launch(code_root=code) for _ in range(2)))
+            uids = {await first.run("os.getuid()"), await second.run("os.getuid()")}
+            assert len(uids) == 2
+            assert min(uids) >= 0x70000000
+            path = await first.run("[open(os.environ['TMPDIR'] + '/mine', 'w').name][0]")
+            assert "PermissionError" in await second.run(f"open({path!r}).read()")
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="level full needs root")
+def test_process_as_root_is_refused_where_functions_have_no_way_to_their_code(place: Path) -> None:
+    place.chmod(0o700)
+
+    async def main() -> None:
+        async with running(place, isolation="process"):
+            pass
+
+    with pytest.raises(SandboxError, match="chmod o\\+x"):
+        asyncio.run(main())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="level full needs root")
+def test_network_host_shares_the_hosts_loopback_and_serves_the_runtime_api_there(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with running(tmp_path, network="host") as region:
+            probe = await region.launch()
+            assert probe.sandbox.endpoint is None
+            assert probe.sandbox.runtime_api is not None
+            host, port = probe.sandbox.runtime_api.getsockname()
+            assert probe.sandbox.runtime_api_address == f"{host}:{port}"
+            answer = asyncio.ensure_future(probe.run(f"socket.create_connection({(host, port)!r}, 5).recv(5)"))
+            connection, _ = await asyncio.get_running_loop().sock_accept(probe.sandbox.runtime_api)
+            await asyncio.get_running_loop().sock_sendall(connection, b"hello")
+            assert await answer == b"hello"
+            connection.close()
+            script = region.code("s", bootstrap="echo $AWS_LAMBDA_RUNTIME_API")
+            environment = {"AWS_LAMBDA_RUNTIME_API": "169.254.100.1:9001"}
+            second = await region.launch("script", code_root=script, environment=environment)
+            await asyncio.wait_for(second.sandbox.exited, 5)
+            assert second.output().strip() == second.sandbox.runtime_api_address
+
+    asyncio.run(main())
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="level full needs root")
+def test_rootfs_takes_the_hosts_place(tmp_path: Path) -> None:
+    root = tmp_path / "rootfs"
+    (root / "usr").mkdir(parents=True)
+    for name in ("bin", "lib", "lib64"):
+        (root / name).symlink_to(f"usr/{name}")
+    for folder in ("bin", "lib", "lib64", "share"):
+        (root / "usr" / folder).mkdir()
+    (root / "usr/share/mark").write_text("of the rootfs")
+
+    async def main() -> None:
+        async with running(tmp_path, rootfs=str(root)) as region:
+            # Nothing in it can run a program: what is said is that the program is missing.
+            probe = await region.launch("script", code_root=region.code(bootstrap=""))
+            status = await asyncio.wait_for(probe.sandbox.exited, 5)
+            assert status.code == 127
+            assert "/bin/sh: No such file" in probe.output()
+
+    asyncio.run(main())

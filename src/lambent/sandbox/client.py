@@ -7,6 +7,7 @@ memory peak) is one write or read on a descriptor of the sandbox's own cgroup, w
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
@@ -257,8 +258,10 @@ class SupervisorClient:
         try:
             self._process.wait(_STOP_DEADLINE)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+            # Not this process's to kill once it dropped its privileges; the supervisor ends when the socket does.
+            with contextlib.suppress(PermissionError):
+                self._process.kill()
+                self._process.wait()
 
     # ---- the conversation ---------------------------------------------------------------------------------------
 

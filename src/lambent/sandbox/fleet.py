@@ -37,13 +37,14 @@ class Fleet:
         self._runtimes = {runtime.name: runtime for runtime in options.runtimes}
         self._data_dir = os.path.realpath(options.data_dir)
         self._folder = f"{self._data_dir}/sandbox"
-        self._lock_fd = _lock(self._folder)
+        self._folder_fd = levels.open_own_folder(self._data_dir)
+        self._lock_fd = _lock(self._folder, self._folder_fd)
         self._data_fd = os.open(self._data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._home_fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
         host_fds = {
             "proc": os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
             "dev": os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
-            "scratch": os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
+            "scratch": self._folder_fd,
         }
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._crew = workers.Crew(loop, host_fds, self._root(), pid_namespace)
@@ -75,7 +76,9 @@ class Fleet:
     def _make_stock(self, blanks: Optional[scratch.Blanks], endpoint_port: int) -> Stock:
         stock = Stock(self._options, self._ground, self._loop, self._crew, self._processes, blanks)
         stock.endpoint_port = endpoint_port
-        stock.data_dir = self._data_dir
+        stock.make_plain = lambda shell: runs.make_plain_shell(
+            shell, self._data_dir, self._folder_fd, self._ground.is_root
+        )
         stock.on_match = self._assign
         stock.on_failure = lambda request, error: self._refuse(request.seq, error)
         stock.on_discard = lambda shell: self._bury(shell, None)
@@ -90,7 +93,7 @@ class Fleet:
         if self._ground.hierarchies.folders:
             self._unremoved = cgroup.sweep(self._ground.hierarchies)
             self._remove_cgroups()
-        plain.sweep(self._data_dir)
+        plain.sweep(self._folder_fd)
         self._stock.fill()
 
     def end(self) -> None:
@@ -233,7 +236,7 @@ class Fleet:
         if not self._ground.has_namespaces:
             for path in (self._beneath(spec.code_root), *layers):
                 os.close(mounts.open_folder(self._data_fd, path))
-            layer_root = plain.merge_layers(self._data_dir, shell.number, spec)
+            layer_root = plain.merge_layers(self._data_dir, self._folder_fd, shell.number, spec)
             shell.paths = plain.Paths(runtime, spec.code_root, layer_root, shell.tmp)
             return
         folders = mounts.Folders() if shell.runtime else workers.runtime_folders(runtime)
@@ -403,7 +406,7 @@ class Fleet:
         self._loop.forget_if_watched(shell.control)
         self._processes.forget(shell)
         if shell.init_fd < 0:
-            runs.give_up_plain_shell(shell, self._data_dir)
+            runs.give_up_plain_shell(shell, self._folder_fd)
         shell.close()
         self._stock.release(shell)
         if shell.cgroup is not None:
@@ -461,9 +464,9 @@ class Fleet:
                 return
 
 
-def _lock(folder: str) -> int:
+def _lock(folder: str, folder_fd: int) -> int:
     """Two supervisors of one data dir would sweep away each other's sandboxes. Held until this process ends."""
-    fd = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fd = os.open("lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder_fd)
     deadline = time.monotonic() + _LOCK_PATIENCE
     while True:
         try:

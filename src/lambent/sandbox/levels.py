@@ -1,5 +1,6 @@
 """Which isolation this host allows: found by really trying, with what withholds the next level and what mends it."""
 
+import contextlib
 import dataclasses
 import errno
 import hashlib
@@ -57,8 +58,9 @@ def find_ground(options: SupervisorOptions) -> Optional[Ground]:
     if wanted not in ("auto", *(level.value for level in Level)):
         raise SandboxError("isolation", wanted, 0, "One of auto, full, reduced, process.")
     is_root = os.geteuid() == 0
-    folder = f"{os.path.realpath(options.data_dir)}/sandbox/root"
-    os.makedirs(folder, exist_ok=True)
+    data_dir = os.path.realpath(options.data_dir)
+    os.close(open_own_folder(data_dir))
+    folder = f"{data_dir}/sandbox/root"
     if wanted == Level.PROCESS.value:
         return _ground_without_namespaces(options, is_root, [])
     failure = _try_namespaces(folder, options.rootfs, is_root)
@@ -117,6 +119,18 @@ def _check_way_in(folder: str) -> None:
         if path == "/":
             return
         path = os.path.dirname(path)
+
+
+def open_own_folder(data_dir: str) -> int:
+    """The supervisor's folder below the data dir, whose owner, another user perhaps, must not lead root astray."""
+    folder = f"{data_dir}/sandbox"
+    os.makedirs(folder, mode=0o755, exist_ok=True)
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if os.fstat(fd).st_uid != os.geteuid():
+        os.fchown(fd, os.geteuid(), os.getegid())
+    with contextlib.suppress(FileExistsError):
+        os.mkdir("root", 0o700, dir_fd=fd)
+    return fd
 
 
 def region_tag(data_dir: str) -> str:

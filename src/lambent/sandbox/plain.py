@@ -8,7 +8,7 @@ import contextlib
 import os
 import shutil
 import signal
-from typing import Dict, Iterable, List, Set
+from typing import Dict, Iterable, List, Optional, Set, Tuple
 
 from lambent.sandbox import mounts
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
@@ -57,22 +57,25 @@ class Paths:
         return ":".join(self.real(part) for part in value.split(":"))
 
 
-def make_tmp(data_dir: str, number: int, uid: int, gid: int) -> str:
-    """An environment's folder for temporary files, its own user's."""
-    folder = f"{data_dir}/sandbox/tmp/{number:x}"
-    os.makedirs(folder, mode=0o755, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(folder, uid, gid)
-    os.chmod(folder, 0o700)
-    return folder
+def make_tmp(data_dir: str, folder_fd: int, number: int, owner: Optional[Tuple[int, int]]) -> str:
+    """An environment's folder for temporary files, its own user's; `folder_fd` is the supervisor's folder."""
+    name = f"tmp/{number:x}"
+    with contextlib.suppress(FileExistsError):
+        os.mkdir("tmp", 0o755, dir_fd=folder_fd)
+    os.mkdir(name, 0o700, dir_fd=folder_fd)
+    if owner is not None:
+        os.chown(name, *owner, dir_fd=folder_fd, follow_symlinks=False)
+    return f"{data_dir}/sandbox/{name}"
 
 
-def merge_layers(data_dir: str, number: int, spec: LaunchSpec) -> str:
+def merge_layers(data_dir: str, folder_fd: int, number: int, spec: LaunchSpec) -> str:
     """The folder that stands for /opt: the layer, or a merged copy of several, or none."""
     if not spec.layers:
         return ""
     if len(spec.layers) == 1:
         return spec.layers[0]
+    with contextlib.suppress(FileExistsError):
+        os.mkdir("opt", 0o755, dir_fd=folder_fd)
     folder = f"{data_dir}/sandbox/opt/{number:x}"
     for layer in spec.layers:
         shutil.copytree(layer, folder, symlinks=True, dirs_exist_ok=True, copy_function=_link_over)
@@ -88,16 +91,16 @@ def _link_over(source: str, target: str, **_: object) -> None:
         shutil.copy2(source, target, follow_symlinks=False)
 
 
-def remove(data_dir: str, number: int) -> None:
+def remove(folder_fd: int, number: int) -> None:
     """Remove what `make_tmp` and `merge_layers` made. Every process that could race with it is dead."""
     for kind in ("tmp", "opt"):
-        shutil.rmtree(f"{data_dir}/sandbox/{kind}/{number:x}", ignore_errors=True)
+        shutil.rmtree(f"{kind}/{number:x}", ignore_errors=True, dir_fd=folder_fd)
 
 
-def sweep(data_dir: str) -> None:
+def sweep(folder_fd: int) -> None:
     """Remove what an earlier supervisor left."""
     for kind in ("tmp", "opt"):
-        shutil.rmtree(f"{data_dir}/sandbox/{kind}", ignore_errors=True)
+        shutil.rmtree(kind, ignore_errors=True, dir_fd=folder_fd)
 
 
 # ---- trees of processes ---------------------------------------------------------------------------------------------

@@ -129,10 +129,10 @@ def open_status(pid: int) -> int:
         return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def make_plain_shell(shell: Shell, data_dir: str, is_root: bool) -> None:
+def make_plain_shell(shell: Shell, data_dir: str, folder_fd: int, is_root: bool) -> None:
     """Level `process`: what a shell is without namespaces."""
-    uid, gid = user.outside_ids(shell.slot, is_root, 0)
-    shell.tmp = plain.make_tmp(data_dir, shell.number, uid, gid)
+    owner = user.outside_ids(shell.slot, True, 0) if is_root else None
+    shell.tmp = plain.make_tmp(data_dir, folder_fd, shell.number, owner)
     ours, theirs = commands.stream_pair()
     listener = network.listen(network.LOOPBACK, 0)
     address = listener.getsockname()
@@ -140,6 +140,6 @@ def make_plain_shell(shell: Shell, data_dir: str, is_root: bool) -> None:
     shell.kill_fd = theirs.detach()
 
 
-def give_up_plain_shell(shell: Shell, data_dir: str) -> None:
+def give_up_plain_shell(shell: Shell, folder_fd: int) -> None:
     os.close(shell.kill_fd)
-    plain.remove(data_dir, shell.number)
+    plain.remove(folder_fd, shell.number)

@@ -43,7 +43,6 @@ class Stock:
         self._blanks = blanks
         self._runtimes = {runtime.name: runtime for runtime in options.runtimes}
         self.endpoint_port = 0
-        self.data_dir = ""
         self.phases = Phases()
         self.is_closed = False
         #: What to do with a shell that is ready for a launch, a launch that fails, a shell to throw away, trouble.
@@ -53,6 +52,8 @@ class Stock:
         self.on_trouble: Callable[[SandboxError], None]
         self.on_control: Callable[[Shell], None]
         self.mount_runtime: Callable[[Shell, RuntimeSpec], None]
+        #: Makes it ready where there are no namespaces.
+        self.make_plain: Callable[[Shell], None]
         # Invariant: a shell of the stock is in exactly one of building, idle and started[…].
         self.building: Dict[int, Shell] = {}
         self.idle: Deque[Shell] = collections.deque()
@@ -170,7 +171,7 @@ class Stock:
             shell.cgroup.make()
             self.phases.add({"shell: cgroup": (time.perf_counter() - began) * 1000})
         if not self._ground.has_namespaces:
-            runs.make_plain_shell(shell, self.data_dir, self._ground.is_root)
+            self.make_plain(shell)
             self._on_ready(shell)
             return
         blanks = [self._blanks.image(tmp_mb)] if self._blanks is not None else []
