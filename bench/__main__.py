@@ -136,7 +136,14 @@ def measure_cold(runs: int, seconds: float) -> list[Row]:
             p99 = Row(f"cold start, {label}, p99", f"≤ {tail_goal:g} ms" if tail_goal else "", "ms")
             p99.values, p99.most = [load.percentile(times, 0.99)], tail_goal or None
             rows += [p50, p99]
+        rows += phases(region)
     return rows
+
+
+def phases(region: Region) -> list[Row]:
+    """What the starts cost by phase, as the supervisor timed them. Shells are made ahead, launches are waited for."""
+    timed = region.statistics()["sandboxes"]["phases_ms"]
+    return [Row(f"  {name}", "", "ms", values=[row["min"], row["p50"], row["max"]]) for name, row in timed.items()]
 
 
 def cold_invoke(region: Region, name: str) -> float:

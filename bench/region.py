@@ -86,6 +86,14 @@ class Region:
         SigV4Auth(self.credentials, "lambda", self.name).add_auth(request)
         return path, {"Host": f"{self.host}:{self.port}", **dict(request.headers.items())}
 
+    def statistics(self) -> dict[str, Any]:
+        """`/_lambent/statistics`, with the root key."""
+        request = AWSRequest("GET", self.url + "/_lambent/statistics")
+        SigV4Auth(self.credentials, "lambda", self.name).add_auth(request)
+        connection = self.connect()
+        connection.request("GET", "/_lambent/statistics", headers=dict(request.headers.items()))
+        return json.loads(connection.getresponse().read())
+
     def connect(self) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         connection.connect()

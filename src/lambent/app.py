@@ -22,8 +22,10 @@ from lambent.edge.dispatch import Dispatch
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
 from lambent.edge.local import LocalRoutes
+from lambent.edge.operator import OperatorCheck
 from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
+from lambent.edge.statistics import Statistics
 from lambent.endpoint import Endpoint, url_of
 from lambent.identity.authorization import AllowEverything
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
@@ -152,6 +154,7 @@ class App:
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
             resettables=[functions, invoker, logs],
+            statistics={"invoker": invoker.statistics, "logs": logs.statistics},
             stack=stack,
         )
         await self._transport.start(listener, pipeline)
@@ -168,6 +171,7 @@ class App:
         keys: KnownKeys,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
+        statistics: Mapping[str, Callable[[], Mapping[str, int]]],
         stack: contextlib.AsyncExitStack,
     ) -> Pipeline:
         config = self.config
@@ -177,8 +181,9 @@ class App:
         stack.callback(workers.shutdown)
         health = Health(tuple(services), config.region, self.isolation)
         # A function on the host's network looks like any client, so then even `--auth off` asks for the root key.
-        signed_reset = strict or self._shares_network
-        reset = Reset(resettables, keys.root.caller.access_key_id, verifier if signed_reset else None)
+        signed = strict or self._shares_network
+        operator = OperatorCheck(keys.root.caller.access_key_id, verifier if signed else None)
+        reset = Reset(resettables, operator)
         return Pipeline(
             router=wire.Router(wire.ApiModels(tuple(services))),
             gate=verifier if strict else AnyCaller(keys, config.region),
@@ -188,6 +193,7 @@ class App:
             local=LocalRoutes(
                 gets={
                     "/_lambent/health": health,
+                    "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
                     links.PREFIX: code_links,
                     "/_localstack/health": LocalStackHealth(tuple(services)),
                     "/_localstack/info": LocalStackInfo(self._clock),

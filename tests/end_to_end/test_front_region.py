@@ -375,3 +375,11 @@ def test_started_as_root_the_server_becomes_the_owner_of_its_data_dir(start_regi
     # It has no bootstrap, which only a sandbox that was made can tell.
     assert client.invoke(FunctionName="f")["FunctionError"] == "Unhandled"
     region.stop()
+
+
+def test_statistics_are_the_operators_alone(region) -> None:
+    assert region.request("GET", "/_lambent/statistics").status == 403
+    numbers = region.request("GET", "/_lambent/statistics", sign="lambda").json()
+    assert {"busy", "idle", "starting", "waiting"} <= set(numbers["invoker"])
+    assert "phases_ms" in numbers["sandboxes"]
+    assert "stored_bytes" in numbers["logs"]
