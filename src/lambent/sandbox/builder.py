@@ -45,6 +45,10 @@ class Builder:
             for name, flag in _NAMESPACE_FILES
         ]
 
+    def root(self) -> List[int]:
+        """Descriptor of the mount namespace that templates start from. Not by pidfd: this process comes and goes."""
+        return [fd for fd, flag in self._home if flag == syscalls.CLONE_NEWNS]
+
     def serve(self) -> None:
         wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -132,7 +136,7 @@ def main(control: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]],
         # Collecting would write to every object, and so copy every page that the inits share with this process.
         gc.disable()
         gc.freeze()
-        commands.send(control, {"hello": True})
+        commands.send(control, {"hello": True}, builder.root())
         builder.serve()
     except SandboxError as error:
         commands.send(control, {"broken": error.to_json()})

@@ -28,6 +28,8 @@ class Worker:
         self.building: List[int] = []
         #: It said hello.
         self.is_ready = False
+        #: A builder's: the mount namespace that it lives in.
+        self.root_fd = -1
         #: Why it could not start, if it said so.
         self.error: Optional[SandboxError] = None
 
@@ -48,8 +50,8 @@ def start_builder(host_fds: Dict[str, int], root: Optional[Dict[str, Any]]) -> W
     return Worker("builder", pid, commands.Link(ours))
 
 
-def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespace_fd: int) -> Worker:
-    """Run the runtime's interpreter in a mount namespace like a shell's, `root_pidfd` naming the builder to copy.
+def start_template(runtime: RuntimeSpec, root_fd: Optional[int], pid_namespace_fd: int) -> Worker:
+    """Run the runtime's interpreter in a mount namespace like a shell's: a copy of `root_fd`, where builders live.
 
     Without namespaces (None) the paths of `runtime` are the host's already.
     """
@@ -59,8 +61,8 @@ def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespac
     if pid == 0:
         try:
             ours.detach()
-            _keep_only([theirs.fileno(), pid_namespace_fd, *([] if root_pidfd is None else [root_pidfd])])
-            code, library = _enter_template_root(runtime, root_pidfd)
+            _keep_only([theirs.fileno(), pid_namespace_fd, *([] if root_fd is None else [root_fd])])
+            code, library = _enter_template_root(runtime, root_fd)
             _exec_template(runtime, code, library, [theirs.fileno(), pid_namespace_fd], supervisor)
         except BaseException:
             # The top of this process: the supervisor sees it end.
@@ -71,13 +73,13 @@ def start_template(runtime: RuntimeSpec, root_pidfd: Optional[int], pid_namespac
     return Worker(f"template {runtime.name}", pid, commands.Link(ours))
 
 
-def _enter_template_root(runtime: RuntimeSpec, root_pidfd: Optional[int]) -> Tuple[str, str]:
+def _enter_template_root(runtime: RuntimeSpec, root_fd: Optional[int]) -> Tuple[str, str]:
     """The folders that hold `lambent` and the interpreter's libraries as the template will see them."""
-    if root_pidfd is None:
+    if root_fd is None:
         return os.path.dirname(_PACKAGE), f"{runtime.lang_dir}/lib"
     folders = runtime_folders(runtime)
     folders.add_path(_PACKAGE, f"{mounts.TEMPLATE_CODE}/lambent")
-    syscalls.setns(root_pidfd, syscalls.CLONE_NEWNS)
+    syscalls.setns(root_fd, syscalls.CLONE_NEWNS)
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("code", mounts.TEMPLATE_CODE, "tmpfs", syscalls.MS_NOSUID | syscalls.MS_NODEV, "mode=0755,size=64k")
     os.mkdir(f"{mounts.TEMPLATE_CODE}/lambent")
@@ -122,6 +124,8 @@ def _keep_only(fds: List[int]) -> None:
 def end(worker: Worker) -> None:
     """Kill it and wait until it is gone, which does not take long: it shares nothing that could hold it up."""
     worker.link.close()
+    if worker.root_fd >= 0:
+        os.close(worker.root_fd)
     with contextlib.suppress(ProcessLookupError, ChildProcessError):
         os.kill(worker.pid, signal.SIGKILL)
         os.waitpid(worker.pid, 0)
@@ -159,12 +163,8 @@ class Crew:
     def template(self, runtime: RuntimeSpec) -> Worker:
         worker = self._templates.get(runtime.name)
         if worker is None:
-            root_pidfd = None if self._root is None else os.pidfd_open(self._ready_builder().pid)
-            try:
-                worker = start_template(runtime, root_pidfd, self._pid_namespace_fd)
-            finally:
-                if root_pidfd is not None:
-                    os.close(root_pidfd)
+            root_fd = None if self._root is None else self._ready_builder().root_fd
+            worker = start_template(runtime, root_fd, self._pid_namespace_fd)
             self._templates[runtime.name] = worker
             self._listen(worker)
         return worker
@@ -177,7 +177,7 @@ class Crew:
 
     def _ready_builder(self) -> Worker:
         """A builder whose root is in place; waits for the first one, which takes milliseconds, once a region."""
-        worker = self.builder()
+        worker = next((worker for worker in self.builders if worker.is_ready), None) or self.builder()
         while not worker.is_ready and worker in self.builders:
             self._hear(worker, wait=True)
         if self.broken is not None:
@@ -201,6 +201,7 @@ class Crew:
         message, fds = received
         if "hello" in message:
             worker.is_ready = True
+            worker.root_fd = fds[0] if fds else -1
         elif "broken" in message:
             worker.error = sandbox_error(message["broken"])
         else:
