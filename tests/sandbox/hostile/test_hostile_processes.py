@@ -189,7 +189,7 @@ def test_a_fork_bomb_leaves_others_their_speed_and_is_gone_after_the_timeout(reg
 
 @pytest.mark.levels(*CONFINED)
 def test_orphans_are_reaped(region: Region) -> None:
-    region.attempt("processes.leave_zombies", count=20 if GUEST else 1500)
+    region.attempt("processes.leave_zombies", count=20 if GUEST else 400)
     until(lambda: region.attempt("processes.zombies").got <= 2, "init has reaped the orphans", 5)
 
 
