@@ -20,7 +20,7 @@ def namespaces(own_network: bool) -> int:
     return _SHELL_NAMESPACES | (syscalls.CLONE_NEWNET if own_network else 0)
 
 
-def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
+def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int], call_filter: bytes) -> None:
     """The steps that turn a child of a privileged process into one that may run hostile code."""
     os.setsid()
     # Cgroups first: their files belong to the supervisor's user.
@@ -42,7 +42,7 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int]) -> None:
     if "init" not in fds:
         _stand_alone(plan)
     # Last, since the filter refuses most of the calls above.
-    seccomp.install(seccomp.program(own_ipc="init" in fds))
+    seccomp.install(call_filter)
 
 
 def _stand_alone(plan: Dict[str, Any]) -> None:

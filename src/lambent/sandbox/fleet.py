@@ -281,7 +281,7 @@ class Fleet:
             fds["kill"] = os.dup(shell.kill_fd if shell.paths is not None else shell.control.fileno())
         if shell.paths is not None:
             reply["task_root"], reply["tmp"] = shell.spec.code_root, shell.paths.tmp
-        if shell.run.pid:
+        if shell.run.pid and not self._processes.limits_memory:
             fds["status"] = runs.open_status(shell.run.pid)
         reply["fds"] = list(fds)
         self._server.send(reply, list(fds.values()))
@@ -322,7 +322,7 @@ class Fleet:
 
     def _on_spawned(self, number: int, pid: int) -> None:
         shell = self._processes.spawned(number, pid)
-        if shell is not None and shell.environment_id:
+        if shell is not None and shell.environment_id and not self._processes.limits_memory:
             event = {"event": "started", "id": shell.environment_id, "run": number, "fds": ["status"]}
             self._server.send(event, [runs.open_status(pid)])
 
@@ -428,6 +428,7 @@ class Fleet:
         elif "unbuilt" in message:
             self._drop(worker, message["unbuilt"], sandbox_error(message["error"]))
         elif "spawned" in message:
+            self._stock.phases.add({"fork runtime": message["fork_ms"]})
             self._on_spawned(message["spawned"], message["pid"])
         elif "exited" in message:
             self._on_run_ended(message["exited"], message["status"], "")

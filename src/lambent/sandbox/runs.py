@@ -17,7 +17,8 @@ class Runs:
         self._ground = ground
         self._own_network = own_network
         self._crew = crew
-        self._limits_memory = "memory" in ground.hierarchies.folders
+        #: A cgroup does, and tells the peak.
+        self.limits_memory = "memory" in ground.hierarchies.folders
         self._numbers = 0
         self._shells: Dict[int, Shell] = {}
 
@@ -50,9 +51,8 @@ class Runs:
             "uid": user.UID,
             "gid": user.GID,
             "groups": self._ground.may_set_groups,
-            "data_limit_mb": 0 if self._limits_memory or spec is None else spec.memory_mb,
+            "data_limit_mb": 0 if self.limits_memory or spec is None else spec.memory_mb,
             "cwd": mounts.TASK if spec is not None else "/",
-            "tell_pid": not self._limits_memory,
         }
         if shell.paths is not None:
             outside = user.outside_ids(shell.slot, True, 0) if self._ground.is_root else (None, None)
@@ -76,7 +76,7 @@ class Runs:
 
     def limit(self, shell: Shell) -> None:
         """Once its function and its pid are known: what a process gets that was started before and has no cgroup."""
-        if not self._limits_memory and shell.run is not None and shell.run.pid and shell.spec is not None:
+        if not self.limits_memory and shell.run is not None and shell.run.pid and shell.spec is not None:
             rlimits.limit_data_of(shell.run.pid, shell.spec.memory_mb)
 
     def ended(self, number: int) -> Optional[Shell]:

@@ -7,10 +7,11 @@ import fcntl
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import Any, Callable, Dict, List
 
-from lambent.sandbox import commands, contain, syscalls
+from lambent.sandbox import commands, contain, seccomp, syscalls
 from lambent.sandbox.spec import SandboxError
 
 #: Descriptors of a runtime process; 0 is /dev/null, 1 and 2 the raw output.
@@ -25,6 +26,8 @@ class Spawner:
         self._control = control
         self._own_pid_namespace = own_pid_namespace
         self._run = run
+        #: Made here rather than in each child, which would take longer than entering the sandbox.
+        self._call_filters = {has_shell: seccomp.program(own_ipc=has_shell) for has_shell in (True, False)}
         self._children: Dict[int, int] = {}
 
     def spawn(self, request: Dict[str, Any], received: List[int]) -> None:
@@ -36,13 +39,14 @@ class Spawner:
                 joins.append(fd)
             else:
                 fds[name] = fd
+        began = time.perf_counter()
         pid = self._fork(fds)
         if pid == 0:
             self._child(request, fds, joins)
+        fork_ms = (time.perf_counter() - began) * 1000
         self._children[pid] = request["spawn"]
         commands.close_all(received)
-        if request["plan"]["tell_pid"]:
-            commands.send(self._control, {"spawned": request["spawn"], "pid": pid})
+        commands.send(self._control, {"spawned": request["spawn"], "pid": pid, "fork_ms": fork_ms})
 
     def _fork(self, fds: Dict[str, int]) -> int:
         if "init" not in fds:
@@ -64,7 +68,7 @@ class Spawner:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            contain.enter(request["plan"], fds, joins)
+            contain.enter(request["plan"], fds, joins, self._call_filters["init" in fds])
             os.chdir(request["plan"]["cwd"])
             os.environ.update(request["plan"].get("variables", {}))
         except BaseException as error:
