@@ -61,6 +61,7 @@ exports.handler = async (event) => {
     case "exit": console.log("last words"); process.exit(event.code);
     case "segfault": process.kill(process.pid, "SIGSEGV"); await new Promise(() => setTimeout(() => {}, 60000)); break;
     case "raise": throw new RangeError("not today");
+    case "reject": Promise.reject(new Error("not today")); await new Promise(() => setTimeout(() => {}, 60000)); break;
     case "set": { const loop = {}; loop.loop = loop; return loop; }
     case "big": return "x".repeat(6 * 1024 * 1024 + 100);
     case "largest": return "x".repeat(6 * 1024 * 1024 + 98);
@@ -301,6 +302,16 @@ def test_a_handler_that_raises_keeps_its_environment(deploy: Deploy, language: s
     check_lines(answer)
     assert "Status:" not in answer.report
     assert function().json == 3
+
+
+def test_an_error_that_nobody_caught_costs_no_other_invocation(deploy: Deploy) -> None:
+    function = deploy("node")
+    for _ in range(5):
+        answer = function(do="reject")
+        assert (answer.error, answer.json["errorType"]) == ("Unhandled", "Runtime.UnhandledPromiseRejection")
+        assert answer.report.endswith("\tStatus: error\tError Type: Runtime.ExitError")
+        after = function()
+        assert (after.error, after.json) == (None, 1)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

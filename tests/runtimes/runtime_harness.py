@@ -32,7 +32,7 @@ class Answer:
 
     @property
     def payload(self) -> bytes:
-        return self.body.partition(b"\0")[2] if self.kind in "EX" else self.body
+        return self.body.partition(b"\0")[2] if self.kind in "EFX" else self.body
 
     @property
     def error_type(self) -> str:

@@ -178,7 +178,7 @@ exports.handler = async () => {
 """
     with node.runtime(source) as runtime:
         answer = runtime.start().invoke(request_id="r-1")
-        assert answer.error_type == "Runtime.UnhandledPromiseRejection"
+        assert (answer.kind, answer.error_type) == ("F", "Runtime.UnhandledPromiseRejection")
         assert answer.json["errorMessage"] == "Error: lost"
         assert answer.json["trace"][0] == "Runtime.UnhandledPromiseRejection: Error: lost"
         assert runtime.wait() == 128
@@ -192,7 +192,7 @@ def test_an_uncaught_exception_is_answered_and_ends_the_process(node: Workbench)
     source = "exports.handler = (e, c, callback) => setTimeout(() => { throw new Error('thrown late'); }, 1);\n"
     with node.runtime(source) as runtime:
         answer = runtime.start().invoke()
-        assert (answer.error_type, answer.json["errorMessage"]) == ("Error", "thrown late")
+        assert (answer.kind, answer.error_type, answer.json["errorMessage"]) == ("F", "Error", "thrown late")
         assert runtime.wait() == 129
 
 

@@ -85,6 +85,9 @@ class Told:
     def runtime_erred(self, error_type: str, payload: bytes) -> None:
         self.events.append(("erred", error_type, payload))
 
+    def runtime_crashed(self, payload: bytes) -> None:
+        self.events.append(("crashed", payload))
+
     def runtime_oversized(self) -> None:
         self.events.append(("oversized",))
 

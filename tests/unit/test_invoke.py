@@ -202,6 +202,19 @@ def test_a_runtime_that_breaks_the_protocol_is_reset(tmp_path: Path, junk: str) 
     run(tmp_path, scenario)
 
 
+def test_a_runtime_that_answers_with_its_last_error_gets_no_further_invocation(tmp_path: Path) -> None:
+    last_words = 'Error\0{"errorType":"Error"}'
+    frame = f"\0\0\0{chr(1 + len(last_words))}F{last_words}"
+
+    async def scenario(b: Bench) -> None:
+        result = await b.invoker.invoke(function(), do({"raw": frame}, {"sleep": 60}))
+        assert (result.function_error, result.payload) == ("Unhandled", b'{"errorType":"Error"}')
+        assert b.lines()[-1].endswith("\tStatus: error\tError Type: Runtime.ExitError\n")
+        assert (await b.invoker.invoke(function(), do({"calls": 0}))).payload == b"1"
+
+    run(tmp_path, scenario)
+
+
 def test_a_response_over_the_limit_is_refused(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
         result = await b.invoker.invoke(function(), do({"big": 6_291_557}))

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 _HEAD = struct.Struct(">IB")
 _INVOKE_HEAD = struct.Struct(">IBH")
 _INIT, _INVOKE = ord("I"), ord("V")
-_READY, _INIT_ERROR, _RESPONSE, _ERROR = ord("R"), ord("X"), ord("S"), ord("E")
+_READY, _INIT_ERROR, _RESPONSE, _ERROR, _FATAL = ord("R"), ord("X"), ord("S"), ord("E"), ord("F")
 #: A body may also carry an error type before its payload.
 _MAX_FRAME = MAX_PAYLOAD + 4096
 _RECEIVE = 64 * 1024
@@ -39,6 +39,9 @@ class RuntimeEvents(Protocol):
     def runtime_responded(self, payload: bytes) -> None: ...
 
     def runtime_erred(self, error_type: str, payload: bytes) -> None: ...
+
+    def runtime_crashed(self, payload: bytes) -> None:
+        """It answers with an error that its process ends with: it takes no further invocation."""
 
     def runtime_oversized(self) -> None:
         """It sent a response over the limit."""
@@ -199,6 +202,8 @@ class FrameChannel:
         elif kind == _ERROR:
             error_type, _, payload = body.partition(b"\0")
             events.runtime_erred(error_type.decode("utf-8", "replace"), payload)
+        elif kind == _FATAL:
+            events.runtime_crashed(body.partition(b"\0")[2])
         elif kind == _READY:
             events.runtime_ready()
         elif kind == _INIT_ERROR:

@@ -306,6 +306,13 @@ class Environment:
         else:
             self.runtime_misbehaved("it answered without an invocation")
 
+    def runtime_crashed(self, payload: bytes) -> None:
+        # Its exit is on its way: an invocation handed to it before that would be lost.
+        if self.state is BUSY:
+            self._fail(faults.crashed(payload), "it ended with an error that nobody caught")
+        else:
+            self.runtime_misbehaved("it answered without an invocation")
+
     def runtime_oversized(self) -> None:
         if self.state is BUSY:
             self._fail(faults.response_too_large(), "its response was too large")

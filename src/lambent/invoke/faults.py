@@ -69,6 +69,11 @@ def exited(request_id: str, status: ExitStatus | None) -> Outcome:
     return Outcome(_payload("Runtime.ExitError", message), FAILURE, kind)
 
 
+def crashed(payload: bytes) -> Outcome:
+    """The runtime told of an error that it does not survive: the caller gets its words, the report its exit."""
+    return Outcome(payload, FAILURE, "Runtime.ExitError")
+
+
 def invalid_entrypoint(request_id: str, words: str) -> Outcome:
     """There was nothing that could be started."""
     kind = "Runtime.InvalidEntrypoint"

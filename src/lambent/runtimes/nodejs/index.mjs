@@ -13,7 +13,7 @@ const INIT = 'I'.charCodeAt(0);
 const INVOKE = 'V'.charCodeAt(0);
 const READY = 'R'.charCodeAt(0);
 const INIT_ERROR = 'X'.charCodeAt(0);
-const ERROR = 'E'.charCodeAt(0);
+const FATAL = 'F'.charCodeAt(0);
 
 const channel = new Channel(takeDescriptor('LAMBENT_CHANNEL_FD'), onFrame);
 const logFd = takeDescriptor('_LAMBDA_TELEMETRY_LOG_FD');
@@ -77,6 +77,6 @@ function fail(title, error, exitCode) {
   const payload = errorPayload(error);
   const body = [String(payload.errorType), '\0', JSON.stringify(payload)];
   if (runner === null) channel.send(INIT_ERROR, ...body);
-  else if (runner.take()) channel.send(ERROR, ...body);
+  else if (runner.take()) channel.send(FATAL, ...body);
   channel.flushed(() => process.exit(exitCode));
 }
