@@ -13,7 +13,14 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from lambent.sandbox import cgroup, commands, levels, mounts, plain, runs, scratch, workers
 from lambent.sandbox.shells import Shell
-from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions, sandbox_error
+from lambent.sandbox.spec import (
+    LaunchSpec,
+    RuntimeSpec,
+    SandboxError,
+    SupervisorOptions,
+    as_sandbox_error,
+    sandbox_error,
+)
 from lambent.sandbox.stock import Request, Stock
 
 _LOCK_PATIENCE = 3.0
@@ -215,8 +222,8 @@ class Fleet:
             else:
                 self._processes.start(shell, runtime, spec)
             self._reply_with(shell, request.seq)
-        except SandboxError as error:
-            self._refuse(request.seq, error)
+        except (SandboxError, OSError) as error:
+            self._refuse(request.seq, as_sandbox_error(error))
             self._bury(shell, None)
             return
         done = time.perf_counter()
@@ -321,7 +328,13 @@ class Fleet:
         )
 
     def _on_spawned(self, number: int, pid: int) -> None:
-        shell = self._processes.spawned(number, pid)
+        try:
+            shell = self._processes.spawned(number, pid)
+        except SandboxError as error:
+            # Its launch was answered already: better no process than one without a limit.
+            self._complain(error)
+            plain.kill_tree(pid)
+            return
         if shell is not None and shell.environment_id and not self._processes.limits_memory:
             event = {"event": "started", "id": shell.environment_id, "run": number, "fds": ["status"]}
             self._server.send(event, [runs.open_status(pid)])
@@ -372,8 +385,8 @@ class Fleet:
         try:
             self._processes.start(shell, self._runtimes[shell.spec.runtime], shell.spec)
             self._reply_with(shell, seq)
-        except SandboxError as error:
-            self._refuse(seq, error)
+        except (SandboxError, OSError) as error:
+            self._refuse(seq, as_sandbox_error(error))
 
     def _bury(self, shell: Shell, seq: Optional[int]) -> None:
         """Kill a shell and all in it; the server is answered when it is gone."""

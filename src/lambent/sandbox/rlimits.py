@@ -1,7 +1,8 @@
 """Resource limits of a function's processes: what Lambda sets, and stand-ins where no cgroup limits memory."""
 
-import contextlib
 import resource
+
+from lambent.sandbox.spec import SandboxError
 
 #: As Lambda.
 OPEN_FILES = 1024
@@ -30,8 +31,13 @@ def apply(memory_mb: int) -> None:
 def limit_data_of(pid: int, memory_mb: int) -> None:
     """The limit in place of a cgroup's for a process that was started before its function was known."""
     limit = _data_limit(memory_mb)
-    with contextlib.suppress(ProcessLookupError):
+    try:
         resource.prlimit(pid, resource.RLIMIT_DATA, (limit, limit))
+    except ProcessLookupError:
+        return
+    except PermissionError as error:
+        hint = "Limiting a waiting process takes CAP_SYS_RESOURCE, or a memory cgroup; --pool-size 0 does without."
+        raise SandboxError("prlimit", str(pid), error.errno or 0, hint) from error
 
 
 def _data_limit(memory_mb: int) -> int:

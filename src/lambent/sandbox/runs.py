@@ -32,7 +32,7 @@ class Runs:
         names, fds = list(inside), list(inside.values())
         joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
         self._numbers += 1
-        shell.run = Run(self._numbers, shell.cgroup.oom_kills() if shell.cgroup is not None else 0)
+        shell.run = Run(self._numbers, shell.cgroup.oom_kills() if shell.cgroup is not None else 0, spec is None)
         self._shells[self._numbers] = shell
         request: Dict[str, Any] = {"spawn": self._numbers, "plan": self._plan(shell, spec)}
         if not forked:
@@ -76,7 +76,9 @@ class Runs:
 
     def limit(self, shell: Shell) -> None:
         """Once its function and its pid are known: what a process gets that was started before and has no cgroup."""
-        if not self.limits_memory and shell.run is not None and shell.run.pid and shell.spec is not None:
+        if self.limits_memory or shell.run is None or not shell.run.is_early:
+            return
+        if shell.run.pid and shell.spec is not None:
             rlimits.limit_data_of(shell.run.pid, shell.spec.memory_mb)
 
     def ended(self, number: int) -> Optional[Shell]:

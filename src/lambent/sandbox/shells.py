@@ -15,8 +15,10 @@ from lambent.sandbox.spec import LaunchSpec
 class Run:
     """One runtime process in a shell, from its start to its end."""
 
-    def __init__(self, number: int, oom_kills: int) -> None:
+    def __init__(self, number: int, oom_kills: int, is_early: bool) -> None:
         self.number = number
+        #: Started before its function was known.
+        self.is_early = is_early
         #: OOM kills in the cgroup before it started.
         self.oom_kills = oom_kills
         self.ended = False

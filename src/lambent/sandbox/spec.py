@@ -155,6 +155,14 @@ class SandboxError(Exception):
         return {"call": self.call, "target": self.target, "errno": self.errno, "hint": self.hint}
 
 
+def as_sandbox_error(error: Exception) -> SandboxError:
+    """Any failure of a system call in the words of SandboxError."""
+    if isinstance(error, SandboxError):
+        return error
+    number = getattr(error, "errno", None) or 0
+    return SandboxError(type(error).__name__, str(getattr(error, "filename", None) or error), number)
+
+
 def sandbox_error(fields: Dict[str, Any]) -> SandboxError:
     """The inverse of `SandboxError.to_json`."""
     return SandboxError(fields["call"], fields["target"], fields["errno"], fields["hint"])

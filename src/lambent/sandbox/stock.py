@@ -6,7 +6,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional
 
 from lambent.sandbox import cgroup, levels, runs, scratch, user, workers
 from lambent.sandbox.shells import Phases, Shell
-from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions
+from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions, as_sandbox_error
 
 #: EphemeralStorage of the shells that are kept ready: Lambda's default.
 POOLED_TMP_MB = 512
@@ -63,6 +63,7 @@ class Stock:
         self._used_slots: Dict[int, bool] = {}
         self._slot_cursor = 0
         self._numbers = 0
+        self._is_filling = False
 
     def shells(self) -> List[Shell]:
         return [*self.idle, *(shell for shells in self.started.values() for shell in shells)]
@@ -119,23 +120,47 @@ class Stock:
 
     def fill(self) -> None:
         """Ask for as many shells as are waited for and kept ready, and start processes in those kept for a runtime."""
-        if self.is_closed:
+        # Making a shell can end in a call of this; the loop that is under way sees what changed.
+        if self._is_filling or self.is_closed:
             return
         if self._crew.broken is not None:
             self._fail_all(self._crew.broken)
             return
+        self._is_filling = True
+        try:
+            while self._make_one():
+                pass
+        finally:
+            self._is_filling = False
+
+    def _make_one(self) -> bool:
+        """Have one more shell made; False when there is none to be made now."""
         self._start_early()
-        wanted = [request.spec.tmp_mb for request in self.waiting]
+        wanted = self._wanted()
+        if wanted is None or len(self.building) >= workers.BUILDERS * _QUEUE_DEPTH:
+            return False
+        self._numbers += 1
+        shell = Shell(self._numbers, self._free_slot(), wanted)
+        try:
+            self._build(shell)
+        except (SandboxError, OSError) as error:
+            self.release(shell)
+            if shell.cgroup is not None:
+                shell.cgroup.remove()
+            self._on_unmade(shell, as_sandbox_error(error))
+            return False
+        return True
+
+    def _wanted(self) -> Optional[int]:
+        """Size of /tmp of the shell that is missing most; those who wait come first."""
+        missing = [request.spec.tmp_mb for request in self.waiting]
         keep = self._options.pool_size if self._ground.has_namespaces else 0
         keep += sum(max(0, self._target(name) - len(shells)) for name, shells in self.started.items())
-        wanted += [POOLED_TMP_MB] * max(0, keep - len(self.idle))
+        missing += [POOLED_TMP_MB] * max(0, keep - len(self.idle))
         for shell in self.building.values():
-            if shell.tmp_mb in wanted:
-                wanted.remove(shell.tmp_mb)
-        for tmp_mb in wanted:
-            if len(self.building) >= workers.BUILDERS * _QUEUE_DEPTH:
-                return
-            self._build(tmp_mb)
+            if shell.tmp_mb in missing:
+                missing.remove(shell.tmp_mb)
+        return missing[0] if missing else None
 
     def _fail_all(self, error: SandboxError) -> None:
         waiting, self.waiting = self.waiting, collections.deque()
@@ -155,32 +180,30 @@ class Stock:
                 try:
                     self.mount_runtime(shell, runtime)
                     self._processes.start(shell, runtime, None)
-                except SandboxError as error:
+                except (SandboxError, OSError) as error:
                     self.on_discard(shell)
-                    self.on_trouble(error)
+                    self.on_trouble(as_sandbox_error(error))
                     self._loop.later(_RETRY_S, self.fill)
                     return
                 shells.append(shell)
 
-    def _build(self, tmp_mb: int) -> None:
-        self._numbers += 1
-        shell = Shell(self._numbers, self._free_slot(), tmp_mb)
+    def _build(self, shell: Shell) -> None:
         if self._ground.hierarchies.folders:
             began = time.perf_counter()
-            shell.cgroup = cgroup.Cgroup(self._ground.hierarchies, f"{self._numbers:x}")
+            shell.cgroup = cgroup.Cgroup(self._ground.hierarchies, f"{shell.number:x}")
             shell.cgroup.make()
             self.phases.add({"shell: cgroup": (time.perf_counter() - began) * 1000})
         if not self._ground.has_namespaces:
             self.make_plain(shell)
             self._on_ready(shell)
             return
-        blanks = [self._blanks.image(tmp_mb)] if self._blanks is not None else []
+        blanks = [self._blanks.image(shell.tmp_mb)] if self._blanks is not None else []
         worker = self._crew.builder()
         self.building[shell.number] = shell
         worker.building.append(shell.number)
         request = {
             "build": shell.number,
-            "tmp_mb": tmp_mb,
+            "tmp_mb": shell.tmp_mb,
             "own_network": self._options.network != "host",
             "endpoint_port": self.endpoint_port,
             "groups": self._ground.may_set_groups,
@@ -224,6 +247,10 @@ class Stock:
         worker.building.remove(number)
         shell = self.building.pop(number)
         self.release(shell)
+        self._on_unmade(shell, error)
+        return shell
+
+    def _on_unmade(self, shell: Shell, error: SandboxError) -> None:
         for request in self.waiting:
             if request.spec.tmp_mb == shell.tmp_mb:
                 self.waiting.remove(request)
@@ -232,4 +259,3 @@ class Stock:
         else:
             self.on_trouble(error)
         self._loop.later(_RETRY_S, self.fill)
-        return shell

@@ -17,7 +17,14 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from lambent.sandbox import commands, levels, rlimits, rootless, syscalls
 from lambent.sandbox.fleet import Fleet
-from lambent.sandbox.spec import SandboxError, SupervisorOptions, launch_spec, supervisor_options, to_json
+from lambent.sandbox.spec import (
+    SandboxError,
+    SupervisorOptions,
+    as_sandbox_error,
+    launch_spec,
+    supervisor_options,
+    to_json,
+)
 
 _STOP_DEADLINE = 5.0
 
@@ -116,9 +123,8 @@ class Supervisor:
             self._obey(message)
         except SandboxError as error:
             self._server.send({"re": message.get("seq"), "error": error.to_json()})
-        except (KeyError, TypeError, ValueError) as error:
-            failure = SandboxError(str(message.get("do")), f"{type(error).__name__}: {error}")
-            self._server.send({"re": message.get("seq"), "error": failure.to_json()})
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            self._server.send({"re": message.get("seq"), "error": as_sandbox_error(error).to_json()})
 
     def _obey(self, message: Dict[str, Any]) -> None:
         do = message["do"]
