@@ -80,6 +80,9 @@ async def main():
         answers["output"] = third.output()
         layers = tuple(region.code(name, **{{name: name, "both": name}}) for name in ("one", "two"))
         layered = await region.launch(code_root=code, layers=layers)
+        crowd = await asyncio.gather(*(region.launch(code_root=code) for _ in range(10)))
+        answers["crowd"] = await asyncio.gather(*(probe.run("1 + 1") for probe in crowd))
+        answers["idle"] = (await region.client.stats())["shells"]["idle"]
         pids = [region.client.pid, *harness.children(region.client.pid)]
     answers["left"] = [open(f"/proc/{{pid}}/stat").read() for pid in pids if os.path.exists(f"/proc/{{pid}}")]
     answers["left_files"] = sorted(
@@ -173,6 +176,8 @@ def test_every_level_confines_runs_restarts_kills_and_leaves_nothing(place: Path
     assert answers["killed"] == 9
     assert answers["second"] == []
     assert (answers["exit"], answers["output"]) == (5, "bootstrap\n")
+    assert answers["crowd"] == [2] * 10
+    assert int(str(answers["idle"])) <= 4
     assert answers["left"] == []
     assert answers["left_files"] == []
     if level != "process":
