@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -255,5 +254,6 @@ def bind(config: Config) -> socket.socket:
             (config.host, config.port), family=socket.AF_INET6 if ":" in config.host else socket.AF_INET, backlog=2048
         )
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
+        # `create_server` says the address again. The number may be a resolver's, for which `os.strerror` has no words.
+        reason = (error.strerror or str(error)).partition(" (while attempting")[0]
         raise RegionFailed(f"Cannot listen on {config.host} port {config.port}: {reason}.") from error

@@ -328,6 +328,14 @@ def test_a_port_in_use_is_told_in_a_sentence(tmp_path) -> None:
 
 
 @pytest.mark.slow
+def test_a_host_that_cannot_be_resolved_is_told_in_a_sentence(tmp_path) -> None:
+    done = command("up", "--host", "nowhere.invalid", "--port", "0", "--data-dir", str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr.startswith("lambent: Cannot listen on nowhere.invalid port 0: ")
+    assert "Unknown error" not in done.stderr
+
+
+@pytest.mark.slow
 def test_a_key_that_others_may_read_is_refused(tmp_path) -> None:
     key = tmp_path / "credentials.json"
     key.write_text("{}")
