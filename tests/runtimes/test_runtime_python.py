@@ -69,6 +69,14 @@ def test_an_error_at_import_has_an_empty_request_id(python: Workbench) -> None:
         assert runtime.init().json["requestId"] == ""
 
 
+def test_the_trace_of_an_error_at_import_names_no_file_of_the_bootstrap(python: Workbench) -> None:
+    with python.runtime("raise ValueError('at import')\n") as runtime:
+        trace = runtime.init().json["stackTrace"]
+    assert "/importlib/__init__.py" in trace[0]
+    file = f"{python.task_root}/app.py"
+    assert trace[-1] == f"  File \"{file}\", line 1, in <module>\n    raise ValueError('at import')\n"
+
+
 def test_results_are_serialised_as_awslambdaric_does(python: Workbench) -> None:
     source = """
 import collections, decimal, json

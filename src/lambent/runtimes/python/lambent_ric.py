@@ -111,7 +111,9 @@ class HandlerRunner:
         except FaultException as fault:
             error = ric.make_error(fault.msg, fault.exception_type, fault.trace)
         except Exception:  # the function's own, from its static code
-            error = ric.build_fault_result(sys.exc_info(), None)
+            kind, value, trace = sys.exc_info()
+            # Without this frame: awslambdaric leaves out its own at the top of a trace, up to the first of another.
+            error = ric.build_fault_result((kind, value, trace.tb_next if trace else None), None)
         logging.warning(lambda_unhandled_exception_warning_message)
         ric.log_error(error, self._sink)
         self._replies.init_error(error["errorType"], _error_payload(error))
