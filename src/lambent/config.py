@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -106,12 +107,21 @@ class Config:
     def _check(self) -> None:
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"--port must be 0 to 65535, not {self.port}.")
+        if not _REGION.fullmatch(self.region):
+            raise ConfigError(f"--region must be a name such as us-east-1, not {self.region!r}.")
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if not value >= least:
+                raise ConfigError(f"--{name.replace('_', '-')} must be {least} or more, not {value}.")
         if self.auth is AuthMode.OFF and not self.is_loopback and not self.allow_remote:
             raise ConfigError(
                 f"--auth off on {self.host} would let anybody on the network run code here; "
                 "add --allow-remote if that is what you want."
             )
 
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+_LEAST = {"log_budget": 1, "memory_budget": 0, "idle_timeout": 0, "account_concurrency": 1, "pool_size": 0}
 
 _CONVERTERS: dict[str, Any] = {
     "port": int,
