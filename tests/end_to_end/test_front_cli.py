@@ -162,6 +162,10 @@ def test_logs_show_what_the_function_wrote(here) -> None:
     wait_until(lambda: "seen {'mark': 'logged'}" in lambent("logs", "hello", *here).stdout)
 
 
+def test_logs_reach_back_as_far_as_is_asked(here) -> None:
+    assert "REPORT RequestId" in lambent("logs", "hello", "--since", "99999999w", *here).stdout
+
+
 def test_logs_follow_until_interrupted(here) -> None:
     command = [*LAMBENT, "logs", "hello", "--follow", "--since", "1m", *here]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as following:

@@ -29,7 +29,7 @@ def logs(
 ) -> None:
     """Print the log of a function, oldest event first."""
     group = name if name.startswith("/") else f"/aws/lambda/{name}"
-    start = int((time.time() - seconds_of(since)) * 1000)
+    start = max(0, int((time.time() - seconds_of(since)) * 1000))
     with client("logs", data_dir) as service:
         try:
             for event in _events(service, group, start, follow):
