@@ -192,6 +192,47 @@ def test_client_learns_of_the_supervisors_death(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
+def test_environments_outlive_their_template_and_their_end_is_still_seen(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        probe = await region.launch()
+        assert await probe.run("1 + 1") == 2
+        _kill_workers(region.client.pid, "template")
+        assert await probe.run("1 + 1") == 2
+        with pytest.raises(EOFError):
+            await probe.run("os._exit(4)")
+        assert (await asyncio.wait_for(probe.sandbox.exited, 5)).code == 4
+        await probe.sandbox.restart()
+        assert await probe.run("1 + 1") == 2
+
+    play(tmp_path, story)
+
+
+def test_environments_end_with_their_builder_and_new_ones_are_made(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        probe = await region.launch()
+        script = region.code("s", bootstrap="echo ready; sleep 1000")
+        program = await region.launch("script", code_root=script)
+        assert await probe.run("1 + 1") == 2
+        await wait_until(lambda: "ready" in program.output())
+        _kill_workers(region.client.pid, "builder")
+        for sandbox in (probe.sandbox, program.sandbox):
+            assert (await asyncio.wait_for(sandbox.exited, 5)).signal == 9
+        with pytest.raises(SandboxError):
+            await asyncio.wait_for(probe.sandbox.restart(), 5)
+        await probe.sandbox.destroy("lost")
+        again = await region.launch()
+        assert await again.run("1 + 1") == 2
+
+    play(tmp_path, story)
+
+
+def _kill_workers(supervisor: int, kind: str) -> None:
+    """Kill its templates or its builders, and nothing that they made."""
+    for pid in map(int, Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()):
+        if Path(f"/proc/{pid}/comm").read_text().startswith(f"lambent-{kind}"[:15]):
+            os.kill(pid, signal.SIGKILL)
+
+
 def test_only_one_supervisor_serves_a_data_dir(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch()

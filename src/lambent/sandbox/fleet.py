@@ -468,14 +468,17 @@ class Fleet:
         self._server.send({"event": "trouble", "error": error.to_json()})
 
     def reap(self) -> None:
-        """Take the exit status of workers, whose end is seen on their links, and of orphans."""
+        """Take the exit status of workers, whose end is seen on their links, and of what a dead worker had started."""
         while True:
             try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
+                pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
+            number = self._processes.number_of(pid)
+            if number is not None:
+                self._on_run_ended(number, status, "")
 
 
 def _lock(folder: str, folder_fd: int) -> int:

@@ -87,6 +87,13 @@ class Runs:
             shell.run.ended = True
         return shell
 
+    def number_of(self, pid: int) -> Optional[int]:
+        """Which process that was; its worker must have told."""
+        for number, shell in self._shells.items():
+            if shell.run is not None and shell.run.pid == pid:
+                return number
+        return None
+
     def forget(self, shell: Shell) -> None:
         if shell.run is not None:
             self._shells.pop(shell.run.number, None)

@@ -208,7 +208,7 @@ class Crew:
             self.on_message(worker, message, fds)
 
     def _bid_farewell(self, worker: Worker) -> None:
-        """The inits of its shells die with a builder; a template's children live on, their ends unseen."""
+        """The inits of its shells die with a builder; a template's children live on."""
         self._loop.forget_link(worker.link)
         end(worker)
         error = worker.error or SandboxError("start", worker.name, 0, "It ended; see the server's standard error.")
