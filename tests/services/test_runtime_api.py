@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from lambent.invoke.faults import MAX_PAYLOAD
-from lambent.invoke.runtime_api import HttpRuntime, valid_error_type
+from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
+from lambent.invoke.runtime_api import HttpRuntime
 from lambent.sandbox.spec import RuntimeSpec
 from tests.invoke_support import Bench, bench, function, invocation
 

@@ -202,6 +202,17 @@ def test_a_runtime_that_breaks_the_protocol_is_reset(tmp_path: Path, junk: str) 
     run(tmp_path, scenario)
 
 
+def test_a_report_names_no_error_class_of_the_functions_own(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        broken = function(environment={"INIT": '[{"fail": "ValueError"}]'})
+        result = await b.invoker.invoke(broken, do())
+        assert json.loads(result.payload)["errorType"] == "ValueError"
+        assert b.lines()[-1].endswith("\tStatus: error\tError Type: Runtime.Unknown\n")
+        assert (await b.invoker.invoke(function(), do({"error": "boom"}))).record.error_type == "Runtime.Unknown"
+
+    run(tmp_path, scenario)
+
+
 def test_a_runtime_that_answers_with_its_last_error_gets_no_further_invocation(tmp_path: Path) -> None:
     last_words = 'Error\0{"errorType":"Error"}'
     frame = f"\0\0\0{chr(1 + len(last_words))}F{last_words}"

@@ -13,7 +13,7 @@ import struct
 from asyncio import AbstractEventLoop
 from typing import Protocol
 
-from lambent.invoke.faults import MAX_PAYLOAD
+from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
 
 log = logging.getLogger(__name__)
 
@@ -201,14 +201,14 @@ class FrameChannel:
                 events.runtime_responded(body)
         elif kind == _ERROR:
             error_type, _, payload = body.partition(b"\0")
-            events.runtime_erred(error_type.decode("utf-8", "replace"), payload)
+            events.runtime_erred(valid_error_type(error_type), payload)
         elif kind == _FATAL:
             events.runtime_crashed(body.partition(b"\0")[2])
         elif kind == _READY:
             events.runtime_ready()
         elif kind == _INIT_ERROR:
             error_type, _, payload = body.partition(b"\0")
-            events.runtime_init_failed(error_type.decode("utf-8", "replace"), payload)
+            events.runtime_init_failed(valid_error_type(error_type), payload)
         else:
             events.runtime_misbehaved(f"it sent a frame of unknown type {kind}")
 

@@ -6,6 +6,7 @@ A function's own error payload is opaque; these are the ones that Lambda makes o
 from __future__ import annotations
 
 import json
+import re
 import signal
 from dataclasses import dataclass
 
@@ -49,6 +50,17 @@ class Outcome:
     status: str
     #: What REPORT names; None on success and on timeout.
     error_type: str | None = None
+
+
+_VALID_ERROR_TYPE = re.compile(rb"(Runtime|Function)\.[A-Z][a-zA-Z]+")
+
+
+def valid_error_type(text: bytes | None) -> str:
+    """What a runtime calls its error, as far as AWS repeats it: a class of the function's own stays in the payload."""
+    name = text or b""
+    if _VALID_ERROR_TYPE.fullmatch(name):
+        return name.decode()
+    return "Function.Unknown" if name.startswith(b"Function.") else "Runtime.Unknown"
 
 
 def function_error(error_type: str, payload: bytes) -> Outcome:

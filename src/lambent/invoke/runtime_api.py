@@ -19,12 +19,11 @@ from typing import Any
 
 from lambent.invoke import faults
 from lambent.invoke.channel import Header, RuntimeEvents
-from lambent.invoke.faults import MAX_PAYLOAD
+from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
 from lambent.invoke.http import Answer, Connection, HttpError, Message, answer, json_answer
 
 log = logging.getLogger(__name__)
 
-_VALID_ERROR_TYPE = re.compile(r"(Runtime|Function)\.[A-Z][a-zA-Z]+")
 _ERROR_WITH_CAUSE = b"application/vnd.aws.lambda.error.cause+json"
 _NEXT_HEADERS = (
     b"Lambda-Runtime-Aws-Request-Id",
@@ -262,14 +261,6 @@ _INVOCATION_ROUTES: dict[bytes, tuple[bytes, Handler]] = {
     b"error": (b"POST", HttpRuntime.error),
 }
 _ACCEPTED = json_answer(202, {"status": "OK"})
-
-
-def valid_error_type(text: bytes | None) -> str:
-    """What a runtime calls its error, as far as AWS accepts it."""
-    name = (text or b"").decode("latin-1")
-    if _VALID_ERROR_TYPE.fullmatch(name):
-        return name
-    return "Function.Unknown" if name.startswith("Function.") else "Runtime.Unknown"
 
 
 def _decoded(text: bytes | None) -> bytes:
