@@ -557,3 +557,28 @@ def test_errors_and_exits_of_an_interface_client_are_reported_and_the_next_invoc
         assert len(b.launcher.launched) == 1
 
     with_interface_client(tmp_path, scenario)
+
+
+ONE_SHOT = """
+import http.client, os
+connection = http.client.HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
+connection.request("GET", "/2018-06-01/runtime/invocation/next")
+answer = connection.getresponse()
+answer.read()
+request_id = answer.headers["Lambda-Runtime-Aws-Request-Id"]
+connection.request("POST", f"/2018-06-01/runtime/invocation/{request_id}/response", b'"done"')
+connection.getresponse().read()
+"""
+
+
+def test_a_runtime_that_exits_after_its_answer_costs_nobody_who_waits(tmp_path: Path) -> None:
+    async def main() -> None:
+        async with bench(tmp_path, memory_budget_mb=128) as b:
+            spec = RuntimeSpec("provided.al2023", "exec", False, (sys.executable, "-c", ONE_SHOT))
+            b.launcher.runtimes["provided.al2023"] = spec
+            hello = function(runtime="provided.al2023")
+            results = await asyncio.gather(*(b.invoker.invoke(hello, invocation(n)) for n in range(4)))
+            assert [result.payload for result in results] == [b'"done"'] * 4
+            assert len(b.launcher.launched) < 4, "nobody waited"
+
+    asyncio.run(main())

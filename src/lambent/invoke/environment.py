@@ -384,6 +384,11 @@ class Environment:
 
     def _answer(self, outcome: Outcome) -> None:
         """The runtime answered and waits for the next invocation."""
+        assert self._sandbox is not None
+        if self._sandbox.exited.done():
+            # Its last words, read after its end: whoever waits for an environment must not be given to it.
+            self._fail(outcome, "its runtime exited after its answer")
+            return
         now = self._clock.monotonic()
         self._output.drain()
         self._output.flush()
