@@ -4,7 +4,6 @@ Lives in the supervisor and is driven by its loop; answers the server through it
 from is `stock`'s business, the processes in them `runs`'.
 """
 
-import contextlib
 import fcntl
 import os
 import re
@@ -142,10 +141,8 @@ class Fleet:
             return
         if shell.cgroup is not None:
             shell.cgroup.thaw()
-        assert shell.control is not None
-        # The init answers when it has killed; only then may a new process come in. One that just died is seen later.
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            shell.control.send(b"r")
+        # The init answers when it has killed; only then may a new process come in.
+        shell.kill_all_but_init(b"r")
 
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
@@ -451,6 +448,12 @@ class Fleet:
     def _on_worker_gone(self, worker: workers.Worker, error: SandboxError) -> None:
         for number in list(worker.building):
             self._drop(worker, number, error)
+        for shell in self._processes.unconfirmed(worker):
+            # Started or not, nobody would tell of its end.
+            if shell.init_fd >= 0:
+                shell.kill_all_but_init(b"x")
+            assert shell.run is not None
+            self._on_run_ended(shell.run.number, None, str(error))
         if not self._is_ending:
             self._complain(error)
             self._stock.fill()

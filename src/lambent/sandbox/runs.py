@@ -32,7 +32,8 @@ class Runs:
         names, fds = list(inside), list(inside.values())
         joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
         self._numbers += 1
-        shell.run = Run(self._numbers, shell.cgroup.oom_kills() if shell.cgroup is not None else 0, spec is None)
+        oom_kills = shell.cgroup.oom_kills() if shell.cgroup is not None else 0
+        shell.run = Run(self._numbers, worker.pid, oom_kills, spec is None)
         self._shells[self._numbers] = shell
         request: Dict[str, Any] = {"spawn": self._numbers, "plan": self._plan(shell, spec)}
         if not forked:
@@ -86,6 +87,11 @@ class Runs:
         if shell is not None and shell.run is not None:
             shell.run.ended = True
         return shell
+
+    def unconfirmed(self, worker: workers.Worker) -> List[Shell]:
+        """Shells whose process that worker was asked for and has not told of."""
+        runs = [shell for shell in self._shells.values() if shell.run is not None and not shell.run.pid]
+        return [shell for shell in runs if shell.run is not None and shell.run.worker == worker.pid]
 
     def number_of(self, pid: int) -> Optional[int]:
         """Which process that was; its worker must have told."""

@@ -15,8 +15,10 @@ from lambent.sandbox.spec import LaunchSpec
 class Run:
     """One runtime process in a shell, from its start to its end."""
 
-    def __init__(self, number: int, oom_kills: int, is_early: bool) -> None:
+    def __init__(self, number: int, worker: int, oom_kills: int, is_early: bool) -> None:
         self.number = number
+        #: Pid of the builder or template that was asked to start it.
+        self.worker = worker
         #: Started before its function was known.
         self.is_early = is_early
         #: OOM kills in the cgroup before it started.
@@ -76,6 +78,12 @@ class Shell:
         taken = {**self.server_ends, **self.listeners}
         self.server_ends, self.listeners = {}, {}
         return taken
+
+    def kill_all_but_init(self, word: bytes) -> None:
+        """The init sends `word` back when it is done; one that just died itself is noticed elsewhere."""
+        assert self.control is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self.control.send(word)
 
     def kill_init(self) -> None:
         """The kernel then kills all that is in its pid namespace."""
