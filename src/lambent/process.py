@@ -24,7 +24,9 @@ def lock_data_dir(data_dir: Path) -> int:
 
     Raises DataDirInUse.
     """
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # As root, functions get users of their own, who at level `process` pass through here to their code; what is not
+    # theirs has a mode of its own.
+    data_dir.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, parents=True, exist_ok=True)
     descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

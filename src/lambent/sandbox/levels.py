@@ -114,7 +114,10 @@ def _check_way_in(folder: str) -> None:
     path = folder
     while True:
         if not os.stat(path).st_mode & stat.S_IXOTH:
-            hint = f"Functions run as users of their own: allow a way in (chmod o+x {path}), or start as another user."
+            hint = (
+                f"Functions run as users of their own: allow a way in (chmod o+x {path}), "
+                "choose another --data-dir, or start as another user."
+            )
             raise SandboxError("enter", path, errno.EACCES, hint)
         if path == "/":
             return

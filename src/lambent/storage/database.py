@@ -72,6 +72,8 @@ class Database:
     def _open(self) -> None:
         make_folder(self._path.parent, mode=0o700)
         self._lock = _lock(self._path)
+        # SQLite gives its own files the mode of this one, and would make it readable by all.
+        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         with translated():
             self._writing = _engine(self._path, writable=True)
             self._reading = _engine(self._path, writable=False)

@@ -37,7 +37,8 @@ class CodeStore:
     def __init__(self, data_dir: Path) -> None:
         self._trees = data_dir / "code"
         self._zips = Blobs(data_dir / "packages")
-        make_folder(self._trees)
+        # Where functions have no mount namespace their users pass through here; the names below are not to be listed.
+        make_folder(self._trees, mode=0o711)
         # Two: one large package must not keep a small one waiting; more would only take the GIL from invocations.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="packages")
         #: Packages of requests under way: not in the database yet, and not to be collected.
