@@ -13,6 +13,7 @@ POOLED_TMP_MB = 512
 #: Asked of one builder at a time, so that the order of requests can still change.
 _QUEUE_DEPTH = 2
 _RETRY_S = 1.0
+_LEISURE_S = 0.03
 
 
 class Request:
@@ -64,6 +65,7 @@ class Stock:
         self._slot_cursor = 0
         self._numbers = 0
         self._is_filling = False
+        self._is_fill_planned = False
 
     def shells(self) -> List[Shell]:
         return [*self.idle, *(shell for shells in self.started.values() for shell in shells)]
@@ -75,8 +77,25 @@ class Stock:
         shell = self._take_ready(request.spec)
         if shell is None:
             self.waiting.append(request)
+            self.fill()
+            return
+        self.on_match(shell, request)
+        if self._is_half_full(request.spec.runtime):
+            self._fill_soon()
         else:
-            self.on_match(shell, request)
+            self.fill()
+
+    def _is_half_full(self, runtime: str) -> bool:
+        return 2 * len(self.started.get(runtime, self.idle)) >= self._target(runtime)
+
+    def _fill_soon(self) -> None:
+        """Leave the processors to the start that is under way; there is enough for the next ones."""
+        if not self._is_fill_planned:
+            self._is_fill_planned = True
+            self._loop.later(_LEISURE_S, self._fill_as_planned)
+
+    def _fill_as_planned(self) -> None:
+        self._is_fill_planned = False
         self.fill()
 
     def cancel(self, environment_id: str) -> Optional[Request]:
