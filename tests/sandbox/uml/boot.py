@@ -172,7 +172,8 @@ def _read_text(path: Path) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """`python boot.py root|rootless COMMAND …`: a guest by hand."""
-    result = run(arguments[1:], user=arguments[0], environment={"PYTHONPATH": str(REPOSITORY / "src")})
+    environment = {"PYTHONPATH": str(REPOSITORY / "src")}
+    result = run(arguments[1:], user=arguments[0], environment=environment, timeout=3600)
     sys.stdout.write(f"{result.console}{result.output}")
     return 1 if result.status is None else result.status
 
