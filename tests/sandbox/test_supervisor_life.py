@@ -173,6 +173,20 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def test_start_sweeps_what_dead_regions_left_and_spares_living_ones(tmp_path: Path) -> None:
+    found = cgroup.find("lambent-0123456789ab", is_root=True)
+    folders = [Path(folder) for _, folder in found.folders.values()]
+    for folder in folders:
+        (folder / "1").mkdir(exist_ok=True)
+    sign = cgroup.claim("lambent-0123456789ab")
+    assert sign is not None
+    with sign:
+        play(tmp_path, _nothing)
+        assert all(folder.exists() for folder in folders)
+    play(tmp_path, _nothing)
+    assert not any(folder.exists() for folder in folders)
+
+
 def test_client_learns_of_the_supervisors_death(tmp_path: Path) -> None:
     async def main() -> None:
         client = SupervisorClient.fork(options(tmp_path))

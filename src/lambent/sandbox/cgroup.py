@@ -7,7 +7,9 @@ there is swept at the next start. A v2 hierarchy without controllers still freez
 import contextlib
 import errno
 import os
+import re
 import signal
+import socket
 from typing import Dict, List, Optional, Set, Tuple
 
 from lambent.sandbox import rlimits
@@ -305,6 +307,37 @@ def sweep(hierarchies: Hierarchies) -> List[Cgroup]:
         leftover.kill()
         leftovers.append(leftover)
     return leftovers
+
+
+_REGION = re.compile(r"lambent-[0-9a-f]{12}\Z")
+
+
+def claim(tag: str) -> Optional[socket.socket]:
+    """A sign of life that ends with this process: an abstract socket of the region's name. None: somebody holds it."""
+    sign = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        sign.bind("\0" + tag)
+    except OSError:
+        sign.close()
+        return None
+    return sign
+
+
+def sweep_strangers(hierarchies: Hierarchies) -> None:
+    """Remove what killed supervisors of other data dirs left beside this region's folders and nobody came back for."""
+    own = {folder for _, folder in hierarchies.folders.values()}
+    for parent in {os.path.dirname(folder) for folder in own}:
+        for name in filter(_REGION.match, os.listdir(parent)):
+            folder = f"{parent}/{name}"
+            sign = claim(name) if folder not in own else None
+            if sign is None:
+                continue
+            with sign, contextlib.suppress(OSError):
+                # Others' folders are not this user's to remove; those with processes in them the kernel keeps.
+                for entry in os.scandir(folder):
+                    if entry.is_dir():
+                        os.rmdir(entry.path)
+                os.rmdir(folder)
 
 
 def remove_region(hierarchies: Hierarchies) -> None:

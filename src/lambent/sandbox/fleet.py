@@ -7,6 +7,7 @@ from is `stock`'s business, the processes in them `runs`'.
 import fcntl
 import os
 import re
+import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -67,6 +68,7 @@ class Fleet:
         self._restarts: Dict[int, int] = {}
         self._unremoved: List[cgroup.Cgroup] = []
         self._is_ending = False
+        self._sign_of_life: Optional[socket.socket] = None
 
     def _root(self) -> Optional[Dict[str, Any]]:
         if not self._ground.has_namespaces:
@@ -97,6 +99,8 @@ class Fleet:
 
     def start(self) -> None:
         if self._ground.hierarchies.folders:
+            self._sign_of_life = cgroup.claim(levels.region_tag(self._data_dir))
+            cgroup.sweep_strangers(self._ground.hierarchies)
             self._unremoved = cgroup.sweep(self._ground.hierarchies)
             self._remove_cgroups()
         plain.sweep(self._folder_fd)
