@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from places import FULL, PROCESS, REDUCED, REDUCED_CGROUP
+from places import FULL, LIMITED_COLUMNS, PROCESS, REDUCED, REDUCED_CGROUP
 
 EVERYWHERE = frozenset({FULL, REDUCED_CGROUP, REDUCED, PROCESS})
-#: Where cgroups limit.
-LIMITED = frozenset({FULL, REDUCED_CGROUP})
+LIMITED = LIMITED_COLUMNS
 #: Where namespaces are.
 CONFINED = frozenset({FULL, REDUCED_CGROUP, REDUCED})
 

@@ -14,6 +14,8 @@ FULL = "full"
 REDUCED_CGROUP = "reduced with cgroups"
 REDUCED = "reduced"
 PROCESS = "process"
+#: Where cgroups limit.
+LIMITED_COLUMNS = frozenset({FULL, REDUCED_CGROUP})
 
 GUEST = os.environ.get("LAMBENT_TEST_GUEST", "")
 #: The guest's system calls cost about twenty times the host's: what is given ten seconds here gets more there.

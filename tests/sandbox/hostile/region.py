@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 from host import HostTargets
-from places import GUEST, PATIENCE, Place
+from places import GUEST, LIMITED_COLUMNS, PATIENCE, REDUCED_CGROUP, Place
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parents[2]
@@ -73,6 +74,8 @@ class Region:
         command += ["--isolation", self.place.level, "--auth", "off", "--log-budget", str(LOG_BUDGET), *options]
         if os.geteuid() == 0 and not GUEST:
             command = [*_reachable("rootless" if self.place.drop_root else "root"), "--", *command]
+        if self.place.column == REDUCED_CGROUP:
+            command = [*_in_own_scope(self.folder.name), *command]
         environment = {key: value for key, value in os.environ.items() if not key.startswith(("LAMBENT_", "AWS_"))}
         environment["HOSTILE_SERVER_SECRET"] = SERVER_SECRET
         with self.log.open("wb") as log:
@@ -88,6 +91,15 @@ class Region:
         self.key = json.loads((self.data_dir / "credentials.json").read_text())
         self.client = self.new_client("lambda")
         self.logs = self.new_client("logs")
+        self._check_level()
+
+    def _check_level(self) -> None:
+        """A test of a level that was not reached would claim of it what another one holds."""
+        with urllib.request.urlopen(f"{self.url}/_lambent/health", timeout=10 * PATIENCE) as answer:
+            isolation = json.load(answer)["isolation"]
+        assert isolation["level"] == self.place.level, isolation
+        if self.place.column in LIMITED_COLUMNS:
+            assert not any("cgroup" in json.dumps(missing) for missing in isolation["missing"]), isolation
 
     def _is_ready(self) -> bool:
         text = self.log.read_text(errors="replace")
@@ -269,6 +281,14 @@ def processes_with(marker: str) -> list[int]:
 
 def new_marker() -> str:
     return f"hostile-marker-{secrets.token_hex(8)}"
+
+
+def _in_own_scope(name: str) -> list[str]:
+    """The words that run a command in a cgroup of its own beside this process's, as `systemd-run --scope` does."""
+    own = Path("/proc/self/cgroup").read_text().strip().partition("::")[2]
+    scope = Path(f"/sys/fs/cgroup{own}").parent / f"{name}.scope"
+    scope.mkdir()
+    return ["/bin/sh", "-c", f'echo $$ > "{scope}/cgroup.procs" && exec "$@"', "scope"]
 
 
 def _reachable(who: str) -> list[str]:

@@ -36,6 +36,8 @@ SYS_FINIT_MODULE = 313
 RB_POWER_OFF = 0x4321FEDC
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 CGROUP = "/sys/fs/cgroup"
+#: The subtree of the rootless user.
+DELEGATED = "/user.slice/user@4242.service"
 MODULES = ("drivers/block/loop.ko", "fs/overlayfs/overlay.ko")
 WRITABLE = ("/tmp", "/var/tmp", "/run", "/dev/shm")
 
@@ -103,14 +105,20 @@ def bring_loopback_up():
 
 
 def enter_rootless():
-    """A fresh user, in a cgroup delegated to it as systemd's Delegate=yes does."""
-    delegated = make_folder(f"{CGROUP}/user.slice")
+    """A fresh user, with a cgroup subtree delegated to it as systemd does: the job in a scope of its own below.
+
+    The job may make further scopes beside its own, for what shall not share a cgroup with it.
+    """
+    slice_folder = make_folder(f"{CGROUP}/user.slice")
+    hand_down_controllers(slice_folder)
+    delegated = make_folder(f"{CGROUP}{DELEGATED}")
     hand_down_controllers(delegated)
-    delegated = make_folder(f"{delegated}/delegated.scope")
-    for name in ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"):
-        os.chown(delegated + name, ROOTLESS_UID, ROOTLESS_UID)
+    scope = make_folder(f"{delegated}/job.scope")
+    for folder in (delegated, scope):
+        for name in ("", "/cgroup.procs", "/cgroup.threads", "/cgroup.subtree_control"):
+            os.chown(folder + name, ROOTLESS_UID, ROOTLESS_UID)
     # The job inherits it: only root may move a process across the delegation's border.
-    write(f"{delegated}/cgroup.procs", str(os.getpid()))
+    write(f"{scope}/cgroup.procs", str(os.getpid()))
     return {
         "user": ROOTLESS_UID,
         "group": ROOTLESS_UID,
