@@ -71,15 +71,21 @@ def find_ground(options: SupervisorOptions) -> Optional[Ground]:
         return _ground_without_namespaces(options, is_root, [missing])
     if not is_root:
         return None
-    return ground_with_namespaces(options, True, 0, "root")
+    return ground_with_namespaces(options, find_cgroups(options, True), True, 0, "root")
 
 
-def ground_with_namespaces(options: SupervisorOptions, is_root: bool, subordinate_ids: int, name: str) -> Ground:
+def find_cgroups(options: SupervisorOptions, is_root: bool) -> cgroup.Hierarchies:
+    """Asked before a pid namespace is entered: from inside, the server could not be moved out of the region's way."""
+    return cgroup.find(region_tag(options.data_dir), is_root)
+
+
+def ground_with_namespaces(
+    options: SupervisorOptions, hierarchies: cgroup.Hierarchies, is_root: bool, subordinate_ids: int, name: str
+) -> Ground:
     """For a supervisor that is root, or root of a user namespace of the operator `name`: what else there is."""
     mounts.isolate()
     if not is_root:
         mounts.mount_plain_proc()
-    hierarchies = cgroup.find(region_tag(options.data_dir), is_root)
     missing: List[Missing] = []
     withheld = hierarchies.missing()
     if withheld:

@@ -20,13 +20,18 @@ from lambent.sandbox import commands, syscalls, user
 from lambent.sandbox.spec import SandboxError
 
 
-def go_on_inside(server_fd: int, configure: Dict[str, Any]) -> NoReturn:
+def go_on_inside(server_fd: int, configure: Dict[str, Any], cgroups: Dict[str, Tuple[int, str]]) -> NoReturn:
     """Start the supervisor again inside, with the command to go on with; this process waits for its end."""
     name = _user_name()
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
-    state = {"configure": configure, "subordinate_ids": enter_user_namespace(), "name": name}
+    state = {
+        "configure": configure,
+        "cgroups": cgroups,
+        "subordinate_ids": enter_user_namespace(),
+        "name": name,
+    }
     hold_read, hold_write = os.pipe()
     syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()

@@ -15,7 +15,7 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, levels, rlimits, rootless, syscalls
+from lambent.sandbox import cgroup, commands, levels, rlimits, rootless, syscalls
 from lambent.sandbox.fleet import Fleet
 from lambent.sandbox.spec import (
     SandboxError,
@@ -157,7 +157,8 @@ class Supervisor:
         options = supervisor_options(message["options"])
         ground = levels.find_ground(options)
         if ground is None:
-            rootless.go_on_inside(self._server.sock.fileno(), message)
+            groups = levels.find_cgroups(options, False)
+            rootless.go_on_inside(self._server.sock.fileno(), message, groups.folders)
         self._begin(message, options, ground)
 
     def go_on(self, state: Dict[str, Any]) -> None:
@@ -165,7 +166,8 @@ class Supervisor:
         message = state["configure"]
         options = supervisor_options(message["options"])
         try:
-            ground = levels.ground_with_namespaces(options, False, state["subordinate_ids"], state["name"])
+            groups = cgroup.Hierarchies({key: (version, folder) for key, (version, folder) in state["cgroups"].items()})
+            ground = levels.ground_with_namespaces(options, groups, False, state["subordinate_ids"], state["name"])
             self._begin(message, options, ground)
         except SandboxError as error:
             self._server.send({"re": message["seq"], "error": error.to_json()})
