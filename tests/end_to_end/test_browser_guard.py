@@ -48,11 +48,6 @@ FOREIGN = {
     "origin null": {"Origin": "null"},
     "origin that begins like ours": {"Origin": "http://127.0.0.1.evil.example"},
     "origin that ends like ours": {"Origin": "http://evil-localhost"},
-    "another port of this machine": {"Origin": "http://localhost:1"},
-    "a function's own page": {
-        "Origin": "http://abc.lambda-url.us-east-1.localhost:{port}",
-        "Sec-Fetch-Site": "same-site",
-    },
     "rebound host name": {"Host": "evil.example"},
     "rebound host name with our port": {"Host": "evil.example:{port}"},
     "host that begins like ours": {"Host": "localhost.evil.example:{port}"},
@@ -73,6 +68,31 @@ def test_a_foreign_page_is_refused(send: Any, region: Any, kind: str, operation:
     status, answer_headers, _ = send(REQUESTS[operation], headers)
     assert status == 403
     assert "access-control-allow-origin" not in answer_headers
+
+
+#: Pages of this machine, but not of the region: a development server's, or one that a function serves.
+NEAR = {
+    "another port of this machine": {"Origin": "http://localhost:1"},
+    "a function's own page": {
+        "Origin": "http://abc.lambda-url.us-east-1.localhost:{port}",
+        "Sec-Fetch-Site": "same-site",
+    },
+}
+
+
+@pytest.mark.parametrize("operation", ["reset", "GetCallerIdentity"])
+@pytest.mark.parametrize("kind", NEAR)
+def test_a_page_of_another_server_here_changes_nothing(send: Any, region: Any, kind: str, operation: str) -> None:
+    port = urlsplit(region.url).port
+    headers = {name: value.format(port=port) for name, value in NEAR[kind].items()}
+    assert send(REQUESTS[operation], headers)[0] == 403
+
+
+@pytest.mark.parametrize("kind", NEAR)
+def test_a_page_of_another_server_here_cannot_read_an_answer(send: Any, region: Any, kind: str) -> None:
+    port = urlsplit(region.url).port
+    headers = {name: value.format(port=port) for name, value in NEAR[kind].items()}
+    assert "access-control-allow-origin" not in send(LIST, headers)[1]
 
 
 @pytest.mark.parametrize("operation", REQUESTS)

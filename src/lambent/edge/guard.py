@@ -48,7 +48,7 @@ class BrowserGuard(Guard):
                 "Requests from web pages of another site are refused under --auth off (Sec-Fetch-Site: cross-site)."
             )
         origin = request.header(b"origin")
-        if origin is not None and not self._is_own(origin.decode("latin-1")):
+        if origin is not None and not self._may_ask(origin.decode("latin-1"), host.decode("latin-1"), request.method):
             raise AccessDeniedException(
                 f"Requests from the web page origin '{origin.decode('latin-1')}' are refused under --auth off."
             )
@@ -56,9 +56,15 @@ class BrowserGuard(Guard):
     def allows(self, name: str) -> bool:
         return name in self._names or name.endswith(self._suffixes)
 
-    def _is_own(self, origin: str) -> bool:
+    def _may_ask(self, origin: str, host: str, method: str) -> bool:
+        """A page of this very origin may ask for anything. One of another port or name of this machine, which may be
+        a function's, may only look: it changes nothing, and the browser keeps the answer from it."""
         parts = urlsplit(origin)
-        return parts.scheme in ("http", "https") and self.allows((parts.hostname or "").lower())
+        if parts.scheme not in ("http", "https"):
+            return False
+        if parts.netloc.lower() == host.lower():
+            return True
+        return method in ("GET", "HEAD") and self.allows((parts.hostname or "").lower())
 
 
 def _name_of(host: str) -> str:
