@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 from uml import boot
@@ -16,9 +18,26 @@ PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tim
 SUITE = ["tests/sandbox/hostile", "--ignore", "tests/sandbox/hostile/test_hostile_controls.py"]
 
 
-@pytest.mark.parametrize("user", ["root", "rootless"])
-def test_hostile_functions_get_nothing_under_cgroup_v2(user: str) -> None:
-    result = boot.run([*PYTEST, *SUITE], user=user, memory_mb=3072, timeout=1700)
+USERS = ("root", "rootless")
+
+
+Guests = dict[str, "Future[boot.GuestResult]"]
+
+
+@pytest.fixture(scope="module")
+def guests(request: pytest.FixtureRequest) -> Iterator[Guests]:
+    """The guests that this run asks for, side by side: each has one processor, and each takes minutes."""
+    names = [item.name for item in request.session.items if getattr(item, "module", None) is request.module]
+    wanted = [user for user in USERS if any(name.endswith(f"[{user}]") for name in names)]
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        yield {
+            user: pool.submit(boot.run, [*PYTEST, *SUITE], user=user, memory_mb=3072, timeout=1700) for user in wanted
+        }
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_hostile_functions_get_nothing_under_cgroup_v2(guests: Guests, user: str) -> None:
+    result = guests[user].result()
     print(result.output[-4000:])
     assert result.status == 0, result.console[-4000:] + result.output[-20_000:]
     passed = re.search(r"(\d+) passed", result.output)
