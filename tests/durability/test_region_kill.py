@@ -176,6 +176,8 @@ def test_nothing_acknowledged_is_lost_by_fifty_kills(start_region: Callable[...,
         for worker in workers:
             assert worker.failures == []
             worker.check(region)
+    # Stopped, so that what is left is what the kills left.
+    region.stop()
     leftovers = [path for path in region.data_dir.rglob(".tmp-*")]
     changes = sum(worker.changes for worker in workers)
     median = statistics.median(starts)
