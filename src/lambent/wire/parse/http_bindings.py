@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lambent.request import Request
-from lambent.wire.api_model import Shape
+from lambent.wire.api_model import OperationModel, Shape
+from lambent.wire.parse.protocol import BodyReader, Parse, read_nothing
 from lambent.wire.text import parse_query, text_reader
 
 Bindings = Callable[[Request, Mapping[str, str], dict[str, Any]], None]
@@ -41,6 +42,23 @@ def compile_bindings(shape: Shape) -> Bindings:
             _read_prefixed(request, prefixes, params)
 
     return read
+
+
+def compile_rest(operation: OperationModel, read_body_of: Callable[[Shape], BodyReader | None]) -> Parse:
+    """What both REST protocols do with a request; `read_body_of` an input is what they do each in their own way."""
+    shape = operation.input
+    if shape is None:
+        return read_nothing
+    read_bindings, read_body = compile_bindings(shape), read_body_of(shape)
+
+    def parse(request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
+        params: dict[str, Any] = {}
+        read_bindings(request, uri_params, params)
+        if read_body:
+            read_body(request.body, params)
+        return params
+
+    return parse
 
 
 def decode_header(raw: bytes) -> str:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from lambent.request import Request
 from lambent.wire.api_model import OperationModel, Shape
 from lambent.wire.eventstream import EventReader
-from lambent.wire.parse.http_bindings import compile_bindings
-from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_nothing, read_raw_payload
+from lambent.wire.parse.http_bindings import compile_rest
+from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_raw_payload
 from lambent.wire.parse.values import ValueReader, decode_json
 
 
@@ -18,19 +16,7 @@ class RestJsonParser:
         self._json = ValueReader()
 
     def compile(self, operation: OperationModel) -> Parse:
-        shape = operation.input
-        if shape is None:
-            return read_nothing
-        read_bindings, read_body = compile_bindings(shape), self._body(shape)
-
-        def parse(request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
-            params: dict[str, Any] = {}
-            read_bindings(request, uri_params, params)
-            if read_body:
-                read_body(request.body, params)
-            return params
-
-        return parse
+        return compile_rest(operation, self._body)
 
     def _body(self, shape: Shape) -> BodyReader | None:
         if shape.payload:

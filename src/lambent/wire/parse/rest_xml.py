@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 from xml.etree import ElementTree
 
 from lambent.errors import SerializationException
-from lambent.request import Request
 from lambent.wire.api_model import OperationModel, Shape
-from lambent.wire.parse.http_bindings import compile_bindings
-from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_nothing, read_raw_payload
+from lambent.wire.parse.http_bindings import compile_rest
+from lambent.wire.parse.protocol import BodyReader, Parse, body_members, read_raw_payload
 from lambent.wire.text import text_reader
 
 Element = ElementTree.Element
@@ -26,19 +25,7 @@ class RestXmlParser:
         self._structures: dict[str, Read] = {}
 
     def compile(self, operation: OperationModel) -> Parse:
-        shape = operation.input
-        if shape is None:
-            return read_nothing
-        read_bindings, read_body = compile_bindings(shape), self._body(shape)
-
-        def parse(request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
-            params: dict[str, Any] = {}
-            read_bindings(request, uri_params, params)
-            if read_body:
-                read_body(request.body, params)
-            return params
-
-        return parse
+        return compile_rest(operation, self._body)
 
     def _body(self, shape: Shape) -> BodyReader | None:
         if not shape.payload:
