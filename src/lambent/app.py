@@ -18,6 +18,8 @@ from lambent import wire
 from lambent.clock import SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.dispatch import Dispatch
+from lambent.edge.doors import Doors
+from lambent.edge.execute_api.door import ExecuteApiDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
 from lambent.edge.local import LocalRoutes
@@ -36,6 +38,8 @@ from lambent.ports import Resettable
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError
+from lambent.services.apigateway.service import ApiGatewayService
+from lambent.services.apigatewayv2.service import ApiGatewayV2Service
 from lambent.services.lambda_.code import links
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
@@ -147,12 +151,25 @@ class App:
         await functions.start()
         stack.push_async_callback(functions.stop)
 
+        apis = ApiGatewayService(database=database, functions=functions.calls, logs=logs, clock=self._clock)
+        http_apis = ApiGatewayV2Service(database=database, functions=functions.calls, logs=logs, clock=self._clock)
+        for service in (apis, http_apis):
+            await service.start()
+            stack.push_async_callback(service.stop)
+
         pipeline = self._pipeline(
-            services={"lambda": functions.operations, "logs": [LogsOperations(logs)], "sts": [StsOperations()]},
+            services={
+                "lambda": functions.operations,
+                "logs": [LogsOperations(logs)],
+                "sts": [StsOperations()],
+                "apigateway": apis.operations,
+                "apigatewayv2": http_apis.operations,
+            },
+            doors=Doors({"execute-api": ExecuteApiDoor([])}, (config.host_suffix,)),
             keys=keys,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[functions, invoker, logs],
+            resettables=[apis, http_apis, functions, invoker, logs],
             statistics={"invoker": invoker.statistics, "logs": logs.statistics},
             stack=stack,
         )
@@ -167,6 +184,7 @@ class App:
         self,
         *,
         services: Mapping[str, Sequence[object]],
+        doors: Doors,
         keys: KnownKeys,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
@@ -189,6 +207,7 @@ class App:
             authorizer=AllowEverything(),
             dispatch=Dispatch(services),
             guard=Guard() if strict else BrowserGuard(config.host, (config.host_suffix,)),
+            doors=doors,
             local=LocalRoutes(
                 gets={
                     "/_lambent/health": health,

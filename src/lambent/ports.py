@@ -128,6 +128,43 @@ class Invoker(Protocol):
         """The function changed or is gone: its environments finish what they run and are thrown away."""
 
 
+# ---- functions as others call them --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """On whose behalf somebody other than an API caller asks for a function: what its resource policy decides by."""
+
+    #: `apigateway.amazonaws.com`, or `*` where anybody may have asked (a function URL without authorization).
+    principal: str
+    #: ARN of what calls: `arn:aws:execute-api:<region>:<account>:<api>/<stage>/GET/pets`; "" without.
+    source_arn: str = ""
+    #: Account of what calls; "" without.
+    source_account: str = ""
+    #: NONE | AWS_IAM where a function URL asks, else "".
+    url_auth_type: str = ""
+    #: An authenticated principal (AWS_IAM): its ARN and account decide instead of `principal`.
+    caller: Caller | None = None
+
+
+class FunctionCalls(Protocol):
+    """How everything but the Lambda API reaches functions: by ARN, as far as their resource policy allows."""
+
+    def resolve(self, arn: str) -> FunctionVersion | None:
+        """The version that a function's ARN (qualified or not) names; an alias with weights picks one by them."""
+
+    def allows(self, arn: str, asker: Asker) -> bool:
+        """May `asker` invoke the function at `arn`? From memory: no database stands on this path."""
+
+    async def call(
+        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""
+    ) -> InvokeResult:
+        """Resolve, check and run it to its end.
+
+        Raises ResourceNotFoundException, AccessDeniedException, and what `Invoker.invoke` raises.
+        """
+
+
 # ---- logs ----------------------------------------------------------------------------------------------------------
 
 

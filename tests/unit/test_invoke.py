@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import platform
 import re
 from pathlib import Path
 
@@ -328,6 +329,16 @@ def test_a_missing_runtime_is_named_with_the_command_that_installs_it(tmp_path: 
         with pytest.raises(InvalidRuntimeException, match=r"lambent runtimes install python3\.9"):
             await b.invoker.invoke(function(runtime="python3.9"), do())
         assert b.invoker.statistics()["running"] == 0
+
+    run(tmp_path, scenario)
+
+
+def test_a_function_for_another_machine_is_refused(tmp_path: Path) -> None:
+    foreign = "arm64" if platform.machine() == "x86_64" else "x86_64"
+
+    async def scenario(b: Bench) -> None:
+        with pytest.raises(InvalidRuntimeException, match=f"made for {foreign} and this region runs on"):
+            await b.invoker.invoke(function(architecture=foreign), do())
 
     run(tmp_path, scenario)
 

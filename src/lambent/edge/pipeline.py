@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from lambent import wire
 from lambent.context import Caller, Context
 from lambent.edge.dispatch import Dispatch
+from lambent.edge.doors import Doors
 from lambent.edge.guard import Guard
 from lambent.edge.local import LocalRoutes
 from lambent.errors import AwsError, InternalFailure, UncodedError
@@ -54,6 +55,7 @@ class Pipeline:
         authorizer: Authorizer,
         dispatch: Dispatch,
         guard: Guard,
+        doors: Doors,
         local: LocalRoutes,
         workers: Executor,
     ) -> None:
@@ -62,6 +64,7 @@ class Pipeline:
         self._authorizer = authorizer
         self._dispatch = dispatch
         self._guard = guard
+        self._doors = doors
         self._local = local
         self._workers = workers
 
@@ -69,6 +72,9 @@ class Pipeline:
         """`handle`, with whatever it raises rendered; never raises."""
         operation: wire.Operation | None = None
         try:
+            door = self._doors.find(request)
+            if door is not None:
+                return await door[0].answer(request, door[1])
             self._guard.check(request)
             if self._local.owns(request):
                 return await self._local.answer(request)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from lambent.clock import Clock
 from lambent.ids import hex_id
-from lambent.invoke import faults
+from lambent.invoke import faults, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
@@ -37,7 +37,6 @@ from lambent.invoke.states import (
     State,
 )
 from lambent.invoke.timers import Timer, Timers
-from lambent.invoke.tracing import new_trace_header
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
 from lambent.sandbox.spec import ExitStatus
 
@@ -250,7 +249,7 @@ class Environment:
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                invocation.trace_id or new_trace_header(wall),
+                tracing.header(invocation.trace_id, self.function.tracing_mode, wall),
                 invocation.client_context,
                 "",
                 "",

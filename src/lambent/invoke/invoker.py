@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import platform
 from asyncio import AbstractEventLoop, CancelledError, Task
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -45,6 +46,10 @@ _NO_MEMORY_LEFT = (
 )
 
 
+#: The kernel's names of machines → AWS's.
+_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
+
+
 class _Executions(Job):
     """A Job with what the invoker has to give back when it ends."""
 
@@ -78,6 +83,7 @@ class Invoker:
         self._credentials = credentials
         self._clock = clock
         self._account_concurrency = account_concurrency
+        self._machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
         self._idle_timeout = idle_timeout
         self._attach_endpoint = attach_endpoint
         self._detach_endpoint = detach_endpoint
@@ -155,6 +161,11 @@ class Invoker:
         now = self._clock.monotonic()
         if not self._accepting:
             raise ServiceException.of(invocation.request_id)
+        if function.architecture != self._machine:
+            raise InvalidRuntimeException(
+                f"The function is made for {function.architecture} and this region runs on {self._machine}: "
+                f"update its code with Architectures {self._machine}."
+            )
         admission = self._admissions.get((function.account, function.region))
         if admission is None:
             admission = self._admission(function.account, function.region)

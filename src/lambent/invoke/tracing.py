@@ -1,11 +1,18 @@
-"""X-Ray trace headers: every invocation has one, made here where whoever invokes brings none."""
+"""The trace header that a function gets: the caller's, or a new one; TracingConfig decides sampling."""
 
 from __future__ import annotations
 
 import os
 
+#: A header longer than any tracer makes is noise, or an attempt to fill memory; a new one takes its place.
+_LENGTH_LIMIT = 512
 
-def new_trace_header(now: float) -> str:
-    """`Root=1-<8 hex>-<24 hex>;Parent=<16 hex>;Sampled=0`."""
-    random = os.urandom(20).hex()
-    return f"Root=1-{int(now):08x}-{random[:24]};Parent={random[24:]};Sampled=0"
+
+def header(received: str, mode: str, now: float) -> str:
+    """`Root=…;Parent=…;Sampled=0|1`. A decision that the caller made stands."""
+    if len(received) > _LENGTH_LIMIT or "Root=" not in received:
+        raw = os.urandom(20).hex()
+        received = f"Root=1-{int(now):08x}-{raw[:24]};Parent={raw[24:]}"
+    elif "Sampled=" in received:
+        return received
+    return f"{received};Sampled={'1' if mode == 'Active' else '0'}"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import platform
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lambent.clock import Clock
 from lambent.ports import Invoker
+from lambent.services.lambda_.calls import Calls
 from lambent.services.lambda_.changes import Functions
 from lambent.services.lambda_.code.links import CodeLinks
 from lambent.services.lambda_.code.store import CodeStore
@@ -34,9 +34,6 @@ log = logging.getLogger(__name__)
 #: the two collections that condemn it, so this is the longest a function may run.
 COLLECTION_INTERVAL = 900.0
 
-#: The kernel's names of machines → AWS's.
-_ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
-
 
 class LambdaService:
     def __init__(
@@ -55,13 +52,14 @@ class LambdaService:
         self._store = FunctionStore(secrets)
         self._code = CodeStore(data_dir)
         self.directory = Directory(self._code, use_runtime)
+        #: Functions as other services and front doors call them.
+        self.calls = Calls(self.directory, invoker)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
-        machine = _ARCHITECTURES.get(platform.machine(), platform.machine())
         self._functions = functions = Functions(database, self._store, self.directory, invoker)
         self.operations: Sequence[object] = (
             FunctionOperations(database, self._store, functions, self._code, self.links, clock),
             CodeOperations(functions, self._code, clock),
-            InvokeOperations(self.directory, invoker, clock, machine),
+            InvokeOperations(self.directory, invoker),
             TagOperations(functions),
             ConcurrencyOperations(database, self._store, functions, account_concurrency),
             PermissionOperations(functions),

@@ -20,4 +20,4 @@ CREATE TABLE lambda_functions (
 	PRIMARY KEY (account, region, name)
 );
 CREATE INDEX lambda_functions_code ON lambda_functions (code_sha256);
-INSERT INTO alembic_version (version_num) VALUES ('0001');
+INSERT INTO alembic_version (version_num) VALUES ('0006');

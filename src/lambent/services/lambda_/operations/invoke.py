@@ -5,23 +5,18 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from lambent.clock import Clock
 from lambent.context import Context
 from lambent.errors import NotImplementedOperation
-from lambent.invoke.errors import InvalidRuntimeException
 from lambent.ports import FunctionDirectory, Invocation, Invoker
-from lambent.services.lambda_ import payload, tracing
+from lambent.services.lambda_ import payload
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 
 
 class InvokeOperations:
-    def __init__(self, directory: FunctionDirectory, invoker: Invoker, clock: Clock, machine: str) -> None:
-        """`machine` is the architecture that functions can run on here, as AWS names it."""
+    def __init__(self, directory: FunctionDirectory, invoker: Invoker) -> None:
         self._directory = directory
         self._invoker = invoker
-        self._clock = clock
-        self._machine = machine
 
     async def Invoke(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name = function_name(context, params["FunctionName"], params.get("Qualifier"), action="InvokeFunction")
@@ -36,11 +31,6 @@ class InvokeOperations:
             return {"StatusCode": 204, "ExecutedVersion": function.version}
         if invocation_type == "Event":
             raise NotImplementedOperation("The operation Invoke of lambda is not implemented for InvocationType Event.")
-        if function.architecture != self._machine:
-            raise InvalidRuntimeException(
-                f"The function is made for {function.architecture} and this region runs on {self._machine}: "
-                f"update its code with Architectures {self._machine}."
-            )
         log_tail = params.get("LogType") == "Tail"
         result = await self._invoker.invoke(
             function,
@@ -49,7 +39,7 @@ class InvokeOperations:
                 payload=event,
                 invoked_arn=name.arn,
                 client_context=payload.client_context(params.get("ClientContext")),
-                trace_id=tracing.header(context.trace_id, function.tracing_mode, self._clock.now()),
+                trace_id=context.trace_id,
                 log_tail=log_tail,
             ),
         )

@@ -1,0 +1,1 @@
+"""REST APIs: Amazon API Gateway's first API, `apigateway`."""

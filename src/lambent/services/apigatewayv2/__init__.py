@@ -1,0 +1,1 @@
+"""HTTP APIs: the second API of Amazon API Gateway, `apigatewayv2`."""

@@ -1,0 +1,41 @@
+"""Functions for everybody but the callers of the Lambda API: found by ARN, allowed by resource policy, invoked."""
+
+from __future__ import annotations
+
+from lambent.arn import Arn
+from lambent.errors import AccessDeniedException
+from lambent.ports import Asker, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
+from lambent.services.lambda_.errors import ResourceNotFoundException
+
+
+class Calls:
+    """Implements ports.FunctionCalls."""
+
+    def __init__(self, directory: FunctionDirectory, invoker: Invoker) -> None:
+        self._directory = directory
+        self._invoker = invoker
+
+    def resolve(self, arn: str) -> FunctionVersion | None:
+        parts = Arn.parse(arn)
+        if parts is None or parts.service != "lambda":
+            return None
+        kind, _, rest = parts.resource.partition(":")
+        name, _, qualifier = rest.partition(":")
+        if kind != "function":
+            return None
+        return self._directory.find(parts.account, parts.region, name, qualifier or None)
+
+    def allows(self, arn: str, asker: Asker) -> bool:
+        return False
+
+    async def call(
+        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""
+    ) -> InvokeResult:
+        function = self.resolve(arn)
+        if function is None:
+            raise ResourceNotFoundException(f"Function not found: {arn}")
+        if not self.allows(arn, asker):
+            raise AccessDeniedException(f"{asker.principal} is not allowed to invoke {arn}.")
+        return await self._invoker.invoke(
+            function, Invocation(request_id=request_id, payload=payload, invoked_arn=arn, trace_id=trace_id)
+        )

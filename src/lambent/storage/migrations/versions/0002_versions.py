@@ -1,0 +1,10 @@
+"""versions."""
+
+from __future__ import annotations
+
+revision = "0002"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    pass
