@@ -165,6 +165,44 @@ class FunctionCalls(Protocol):
         """
 
 
+# ---- function URLs -------------------------------------------------------------------------------------------------
+
+
+class UrlCors(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Cors of a function URL, as given: empty where the member was left out."""
+
+    allow_credentials: bool | None = None
+    allow_headers: tuple[str, ...] = ()
+    allow_methods: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
+    expose_headers: tuple[str, ...] = ()
+    max_age: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UrlTarget:
+    """What stands behind a function URL."""
+
+    #: The first label of its host.
+    id: str
+    account: str
+    region: str
+    #: With the alias that the URL was made for; unqualified for $LATEST.
+    function_arn: str
+    #: NONE | AWS_IAM
+    auth_type: str
+    #: BUFFERED | RESPONSE_STREAM
+    invoke_mode: str
+    #: None: the function answers preflights itself, and nothing is added to its answers.
+    cors: UrlCors | None = None
+
+
+class UrlDirectory(Protocol):
+    """Function URLs by id, from memory: no database stands on the path of a URL's request."""
+
+    def find(self, url_id: str) -> UrlTarget | None: ...
+
+
 # ---- logs ----------------------------------------------------------------------------------------------------------
 
 

@@ -24,6 +24,7 @@ from lambent.services.lambda_.operations.invoke import InvokeOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
 from lambent.services.lambda_.operations.tags import TagOperations
 from lambent.services.lambda_.store import FunctionStore
+from lambent.services.lambda_.urls.directory import Urls
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox
@@ -52,6 +53,8 @@ class LambdaService:
         self._store = FunctionStore(secrets)
         self._code = CodeStore(data_dir)
         self.directory = Directory(self._code, use_runtime)
+        #: Function URLs, for their door.
+        self.urls = Urls()
         #: Functions as other services and front doors call them.
         self.calls = Calls(self.directory, invoker)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
