@@ -1,0 +1,62 @@
+"""The only importer of httpx: pooled connections to other servers. Loaded by `edge/http_proxy` at the first request."""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+
+import httpx
+
+from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
+from lambent.request import Response
+
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30)
+
+
+class PooledClient:
+    """Implements http_proxy.Client."""
+
+    def __init__(self) -> None:
+        #: By whether certificates are checked.
+        self._clients: dict[bool, httpx.AsyncClient] = {}
+
+    async def send(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool, limit: int
+    ) -> Response:
+        client = self._client(verify)
+        try:
+            # A request made by hand has the headers that it is given and none of the client's own.
+            request = httpx.Request(method, url, headers=headers, content=body or None)
+            response = await client.send(request, stream=True)
+            try:
+                return await _read(response, limit)
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
+            raise ProxyUnreachable(f"{url}: {type(error).__name__}: {error}") from error
+
+    async def close(self) -> None:
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    def _client(self, verify: bool) -> httpx.AsyncClient:
+        client = self._clients.get(verify)
+        if client is None:
+            # The caller keeps the time. Proxies and certificates of the operator's shell are none of an API's business.
+            transport = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False)
+            client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113
+            # What a server sets is the API's client's to keep, never the next client's.
+            client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+            self._clients[verify] = client
+        return client
+
+
+async def _read(response: httpx.Response, limit: int) -> Response:
+    parts, size = [], 0
+    async for part in response.aiter_raw():
+        size += len(part)
+        if size > limit:
+            raise ProxyResponseTooLarge(f"{response.url} answered more than {limit} bytes.")
+        parts.append(part)
+    headers = [(name.lower(), value) for name, value in response.headers.raw]
+    return Response(response.status_code, headers, b"".join(parts))

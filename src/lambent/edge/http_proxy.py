@@ -1,0 +1,109 @@
+"""HTTP integrations of APIs: one request to somebody else's server and its answer, within a time and a size.
+
+`HttpProxy` is made at start and costs nothing until the first request: the client library is loaded then, by
+`edge/http_client`, which owns the pooled connections. Both kinds of API use it, each with error bodies of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Iterable
+from typing import Protocol
+
+from lambent.request import Headers, Response
+
+#: What API Gateway reads of an integration's answer at most.
+RESPONSE_BYTES = 10 * 1024 * 1024
+#: Of one connection alone (RFC 9110, 7.6.1); `host` and `content-length` are made anew for the next one.
+_HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+        b"http2-settings",
+        b"expect",
+    )
+)
+
+
+class ProxyError(Exception):
+    """A sentence: why there is no answer to pass on."""
+
+
+class ProxyTimeout(ProxyError):
+    """The server did not answer in time."""
+
+
+class ProxyUnreachable(ProxyError):
+    """No connection, a broken one, no such host, or an answer that is not HTTP."""
+
+
+class ProxyResponseTooLarge(ProxyError):
+    """The answer is larger than `RESPONSE_BYTES`."""
+
+
+class Client(Protocol):
+    """What `edge/http_client` makes."""
+
+    async def send(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool, limit: int
+    ) -> Response: ...
+
+    async def close(self) -> None: ...
+
+
+class HttpProxy:
+    def __init__(self) -> None:
+        self._client: Client | None = None
+        self._loading = asyncio.Lock()
+
+    async def send(
+        self, method: str, url: str, headers: Headers, body: bytes, timeout_s: float, *, verify: bool = True
+    ) -> Response:
+        """The server's answer, whatever its status: redirects are not followed, an encoded body stays encoded.
+
+        Headers that belong to one connection are dropped in both directions, and `host` is that of `url`.
+        `verify` False: any certificate will do. Raises ProxyError.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                client = self._client or await self._load()
+                response = await client.send(method, url, forwarded(headers), body, verify=verify, limit=RESPONSE_BYTES)
+        except TimeoutError:
+            raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
+        response.headers = forwarded(response.headers)
+        return response
+
+    async def stop(self) -> None:
+        """After the last request."""
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _load(self) -> Client:
+        async with self._loading:
+            if self._client is None:
+                # In a thread: the library takes a tenth of a second to import.
+                module = await asyncio.to_thread(importlib.import_module, "lambent.edge.http_client")
+                self._client = module.PooledClient()
+            return self._client
+
+
+def forwarded(headers: Headers) -> list[tuple[bytes, bytes]]:
+    """`headers` as they go to the next server: less those of one connection, named or known."""
+    named = _named_by_connection(value for name, value in headers if name == b"connection")
+    dropped = _HOP_BY_HOP | named if named else _HOP_BY_HOP
+    return [
+        (name, value) for name, value in headers if name not in dropped and name not in (b"host", b"content-length")
+    ]
+
+
+def _named_by_connection(values: Iterable[bytes]) -> frozenset[bytes]:
+    return frozenset(name.strip().lower() for value in values for name in value.split(b","))
