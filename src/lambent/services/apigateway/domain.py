@@ -31,8 +31,8 @@ class IntegrationResponse(msgspec.Struct, frozen=True, omit_defaults=True):
     """How an answer of a non-proxy integration becomes the answer of the method with this status code."""
 
     status_code: str
-    #: Regular expression that the status (HTTP) must match whole; "" is the default response.
-    selection_pattern: str = ""
+    #: Regular expression that the status (HTTP) must match whole; "" or None is the default response.
+    selection_pattern: str | None = None
     #: `method.response.header.X-Name` → `integration.response.header.Y`, `integration.response.body[.path]`,
     #: `'static'`, `stageVariables.x` or `context.x`.
     parameters: Strings = {}
@@ -49,6 +49,8 @@ class Integration(msgspec.Struct, frozen=True, omit_defaults=True):
     #: AWS_PROXY: `arn:aws:apigateway:<r>:lambda:path/2015-03-31/functions/<arn>/invocations`; HTTP: a URL, with
     #: `{name}` of the request parameters `integration.request.path.name`. Both may hold `${stageVariables.x}` anywhere.
     uri: str = ""
+    #: INTERNET where it was said; VPC_LINK is refused.
+    connection_type: str | None = None
     #: Role that calls the function instead of API Gateway itself, "" without.
     credentials: str = ""
     #: `integration.request.{header,querystring,path}.name` → `method.request.…`, `'static'`, `stageVariables.x` …
@@ -195,13 +197,13 @@ class MethodSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """Settings of methods of a stage; see `Stage.settings_of`."""
 
     metrics_enabled: bool = False
-    #: OFF | ERROR | INFO: execution logs.
-    logging_level: str = "OFF"
+    #: OFF | ERROR | INFO: execution logs; "" as long as nobody said: none.
+    logging_level: str = ""
     #: Bodies and headers in execution logs.
     data_trace_enabled: bool = False
-    #: -1: the account's.
-    throttling_burst_limit: int = -1
-    throttling_rate_limit: float = -1.0
+    #: None as long as nobody said, and below zero: the account's.
+    throttling_burst_limit: int | None = None
+    throttling_rate_limit: float | None = None
 
 
 class AccessLog(msgspec.Struct, frozen=True):
