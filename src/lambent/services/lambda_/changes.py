@@ -5,7 +5,8 @@ Operations decide what changes; this module keeps the order, so that nothing run
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -15,18 +16,36 @@ from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.errors import PreconditionFailedException, ResourceConflictException
 from lambent.services.lambda_.names import FunctionName
 from lambent.services.lambda_.settle import Settler
-from lambent.services.lambda_.store import FunctionStore
+from lambent.services.lambda_.store import FunctionStore, Key
 from lambent.storage.database import Database
+
+
+class Attachment(Protocol):
+    """What hangs on functions, versions and aliases and goes with them: policies, URLs."""
+
+    def delete(self, tx: Connection, key: Key, qualifier: str | None) -> None:
+        """In the transaction that deletes version or alias `qualifier`; None: the function with all of them."""
+
+    def forget(self, key: Key, qualifier: str | None) -> None:
+        """The same in memory, once that is on disk."""
 
 
 class Functions:
     """The region's functions, of all accounts."""
 
-    def __init__(self, database: Database, store: FunctionStore, directory: Directory, invoker: Invoker) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: FunctionStore,
+        directory: Directory,
+        invoker: Invoker,
+        attachments: Sequence[Attachment] = (),
+    ) -> None:
         self._database = database
         self._store = store
         self._directory = directory
         self._invoker = invoker
+        self._attachments = tuple(attachments)
         self._settler = Settler(database, store, directory)
 
     async def start(self) -> set[str]:
@@ -84,9 +103,16 @@ class Functions:
         return changed
 
     async def delete(self, name: FunctionName) -> None:
-        if not await self._database.write(lambda tx: self._store.delete(tx, name.key)):
+        def remove(tx: Connection) -> bool:
+            for attachment in self._attachments:
+                attachment.delete(tx, name.key, None)
+            return self._store.delete(tx, name.key)
+
+        if not await self._database.write(remove):
             raise name.not_found()
         self._directory.remove(name.key)
+        for attachment in self._attachments:
+            attachment.forget(name.key, None)
         self._invoker.retire(*name.key)
 
     async def delete_all(self) -> None:
