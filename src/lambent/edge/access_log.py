@@ -1,0 +1,96 @@
+"""Access logs of deployed APIs: `$context.…` templates, compiled once, and the log streams their lines go to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+
+from lambent.arn import Arn
+from lambent.clock import Clock
+from lambent.ports import LogSink, LogWriter
+
+#: What AWS writes for a variable that has no value.
+NOTHING = "-"
+#: Writers kept open; one per stage with access logs.
+MAX_WRITERS = 1024
+
+_VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*)")
+#: Values that are JSON already.
+_QUOTED = frozenset(("error.messageString",))
+
+#: The value of a variable (`identity.sourceIp`, without `$context.`), or None.
+Lookup = Callable[[str], str | None]
+
+
+class AccessLogTemplate:
+    """The format of one stage's lines: text with variables."""
+
+    def __init__(self, text: str) -> None:
+        #: Literal, name, literal, name … literal.
+        self._parts = _VARIABLE.split(text)
+        self._is_json = text.lstrip().startswith("{")
+
+    @property
+    def variables(self) -> frozenset[str]:
+        return frozenset(self._parts[1::2])
+
+    def render(self, lookup: Lookup) -> str:
+        parts = list(self._parts)
+        for index in range(1, len(parts), 2):
+            name = parts[index]
+            value = lookup(name)
+            parts[index] = NOTHING if value is None else self._shown(name, value)
+        return "".join(parts)
+
+    def _shown(self, name: str, value: str) -> str:
+        if self._is_json and name not in _QUOTED:
+            # A client's user agent must not end the string that it stands in.
+            return json.dumps(value, ensure_ascii=False)[1:-1]
+        return value.replace("\n", "\\n").replace("\r", "\\r")
+
+
+class AccessLogs:
+    """Writes lines to the log groups that stages name. Used on the event loop only."""
+
+    def __init__(self, logs: LogSink, clock: Clock) -> None:
+        self._logs = logs
+        self._clock = clock
+        self._writers: dict[tuple[str, str], LogWriter] = {}
+
+    def write(self, destination_arn: str, origin: str, line: str) -> None:
+        """One line for the log group at `destination_arn`; `origin` (api and stage) decides its stream.
+
+        Never waits: where the store is congested, lines are lost before requests are slowed.
+        """
+        writer = self._writers.get((destination_arn, origin))
+        if writer is None:
+            writer = self._open(destination_arn, origin)
+            if writer is None:
+                return
+        writer.write(int(self._clock.now() * 1000), line.encode("utf-8", "replace"))
+
+    def _open(self, destination_arn: str, origin: str) -> LogWriter | None:
+        group = log_group(destination_arn)
+        if group is None:
+            return None
+        if len(self._writers) >= MAX_WRITERS:
+            self._writers.clear()
+        account, region, name = group
+        stream = hashlib.md5(origin.encode(), usedforsecurity=False).hexdigest()
+        writer = self._logs.open_stream(account, region, name, stream)
+        self._writers[destination_arn, origin] = writer
+        return writer
+
+
+def log_group(arn: str) -> tuple[str, str, str] | None:
+    """(account, region, name) of the log group that `arn` names, with or without `:*` behind it."""
+    parts = Arn.parse(arn)
+    if parts is None or parts.service != "logs":
+        return None
+    kind, _, rest = parts.resource.partition(":")
+    name = rest.removesuffix(":*")
+    if kind != "log-group" or not name:
+        return None
+    return parts.account, parts.region, name

@@ -1,0 +1,1 @@
+"""REST APIs as their clients see them: route, authorize, validate, integrate, answer, log."""
