@@ -5,7 +5,7 @@ Nothing here knows AWS. Header names are lower-case bytes, as they come from the
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -31,6 +31,8 @@ class Request:
     scheme: str = "http"
     #: Id of the execution environment whose network the request came from; None from outside.
     sandbox_id: str | None = None
+    #: The names of `headers` as the client wrote them, one for one; None where that is not known.
+    header_names: Sequence[bytes] | None = None
     #: First value of each header, built once on first use.
     _index: dict[bytes, bytes] | None = field(default=None, repr=False)
 
@@ -41,9 +43,16 @@ class Request:
             index = self._index = dict(reversed(self.headers))
         return index.get(name)
 
+    def unrepeated(self) -> Mapping[bytes, bytes] | None:
+        """Every header by its name; None where a name came twice."""
+        self.header(b"")
+        assert self._index is not None
+        return self._index if len(self._index) == len(self.headers) else None
+
     def replace_headers(self, headers: Headers) -> None:
         """Other headers than were sent: those of a body that has been decoded."""
         self.headers = headers
+        self.header_names = None
         self._index = None
 
 

@@ -28,11 +28,13 @@ class Dispatch:
             for provider in providers:
                 self._register(service, provider)
 
-    async def __call__(self, operation: NamedOperation, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+    def __call__(
+        self, operation: NamedOperation, context: Context, params: dict[str, Any]
+    ) -> Awaitable[dict[str, Any]]:
         handler = self._handlers.get((operation.service, operation.name))
         if handler is None:
             raise NotImplementedOperation(f"The operation {operation.name} of {operation.service} is not implemented.")
-        return await handler(context, params)
+        return handler(context, params)
 
     def implemented(self) -> frozenset[tuple[str, str]]:
         """(service, operation) of everything that is built."""

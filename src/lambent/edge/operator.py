@@ -32,6 +32,6 @@ class OperatorCheck:
         if self._verifier is None:
             return
         signature = read_signature(request, _Anyhow())
-        caller = self._verifier.verify(request, _Anyhow(signature.service)).caller
+        caller = self._verifier.verify(request, _Anyhow(signature.claim.service)).caller
         if caller.access_key_id != self._root_key_id:
             raise AccessDeniedException("Only the region's root key may make this call.")

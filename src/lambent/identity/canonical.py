@@ -6,9 +6,10 @@ Every service but S3 encodes the path once more and resolves its dot segments; S
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from lambent.request import Headers
+from lambent.request import Headers, Request
 
 #: What no encoding changes; a path or query of these alone is its own canonical form.
 _PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
@@ -45,11 +46,9 @@ def canonical_query(query: bytes, *, recode: bool = False) -> bytes:
     return b"&".join(name + b"=" + value for name, value in pairs)
 
 
-def canonical_headers(names: list[bytes], headers: Headers) -> bytes | None:
+def canonical_headers(names: Sequence[bytes], request: Request) -> bytes | None:
     """`name:value` lines of the signed headers; None where one of them did not come."""
-    index = dict(headers)
-    if len(index) < len(headers):
-        index = _joined(headers)
+    index = request.unrepeated() or _joined(request.headers)
     lines = []
     for name in names:
         value = index.get(name)

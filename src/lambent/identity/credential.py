@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import calendar
 import email.utils
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from lambent.errors import AwsError
 from lambent.identity.faults import MISSING_TOKEN, Reason, SignedOperation, fault
@@ -15,15 +16,24 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 WEEK = 7 * 24 * 3600
 
 
-class Signature(NamedTuple):
+class Claim(msgspec.Struct, frozen=True):
+    """Who a signature is said to be of and what it covers: the same for all requests of a client on one day."""
+
     access_key_id: str
     #: YYYYMMDD, region and service as in the credential scope.
     date: str
     region: str
     service: str
     terminator: str
-    #: As sent: `host;x-amz-date`.
-    signed_headers: str
+    #: As sent: `host;x-amz-date`; and one by one.
+    signed_headers: bytes
+    signed_names: tuple[bytes, ...]
+    #: date/region/service/terminator
+    scope: str
+
+
+class Signature(msgspec.Struct, frozen=True):
+    claim: Claim
     #: Lower-case hexadecimal digits.
     value: str
     #: YYYYMMDD'T'HHMMSS'Z'
@@ -32,9 +42,10 @@ class Signature(NamedTuple):
     #: Seconds that a presigned request holds; None when it came in the header.
     expires: int | None
 
-    @property
-    def scope(self) -> str:
-        return f"{self.date}/{self.region}/{self.service}/{self.terminator}"
+
+def split_header(header: bytes) -> tuple[bytes, bytes]:
+    """An Authorization header as clients write it: all that comes before the signature's digits, and these."""
+    return header[:-64], header[-64:]
 
 
 def read_signature(request: Request, operation: SignedOperation) -> Signature:
@@ -82,8 +93,8 @@ def _from_header(header: str, request: Request, operation: SignedOperation) -> S
     if not timestamp:
         raise _incomplete(operation, header, algorithm, fields, timestamp)
     token = request.header(b"x-amz-security-token")
-    scope = _scope(credential, operation)
-    return Signature(*scope, signed, value, timestamp, token.decode("latin-1") if token else None, None)
+    claim = _claim(credential, signed, operation)
+    return Signature(claim, value, timestamp, token.decode("latin-1") if token else None, None)
 
 
 def _from_query(request: Request, operation: SignedOperation) -> Signature:
@@ -102,8 +113,7 @@ def _from_query(request: Request, operation: SignedOperation) -> Signature:
     if fields["X-Amz-Algorithm"] != ALGORITHM:
         raise fault(operation, Reason.INCOMPLETE, f"Unsupported AWS 'algorithm': '{fields['X-Amz-Algorithm']}'.")
     return Signature(
-        *_scope(fields["X-Amz-Credential"], operation),
-        fields["X-Amz-SignedHeaders"],
+        _claim(fields["X-Amz-Credential"], fields["X-Amz-SignedHeaders"], operation),
         fields["X-Amz-Signature"],
         fields["X-Amz-Date"],
         fields.get("X-Amz-Security-Token"),
@@ -147,13 +157,13 @@ def _incomplete(
     return fault(operation, Reason.INCOMPLETE, " ".join([*sentences, f"Authorization={shown}"]))
 
 
-def _scope(credential: str, operation: SignedOperation) -> tuple[str, str, str, str, str]:
-    """Access key id, date, region, service, terminator."""
+def _claim(credential: str, signed: str, operation: SignedOperation) -> Claim:
     parts = credential.rsplit("/", 4)
     if len(parts) != 5:
         form = "Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term"
         raise fault(operation, Reason.INCOMPLETE, f"{form}, got '{credential}'.")
-    return parts[0], parts[1], parts[2], parts[3], parts[4]
+    names = signed.encode("latin-1")
+    return Claim(parts[0], parts[1], parts[2], parts[3], parts[4], names, tuple(names.split(b";")), "/".join(parts[1:]))
 
 
 def _of_date_header(request: Request) -> str:

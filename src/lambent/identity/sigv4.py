@@ -17,7 +17,15 @@ from lambent.context import Caller
 from lambent.errors import AwsError, UncodedError
 from lambent.identity import chunks
 from lambent.identity.canonical import canonical_headers, canonical_path, canonical_query
-from lambent.identity.credential import ALGORITHM, Signature, claimed_credential, epoch_of, read_signature
+from lambent.identity.credential import (
+    ALGORITHM,
+    Claim,
+    Signature,
+    claimed_credential,
+    epoch_of,
+    read_signature,
+    split_header,
+)
 from lambent.identity.faults import MISMATCH, ExpiredToken, Reason, SignedOperation, UnknownKey, fault
 from lambent.ports import Identity
 from lambent.request import Request
@@ -44,51 +52,82 @@ class SignatureVerifier:
         self._clock = clock
         #: (secret, date, region, service) → signing key. Emptied when full: it refills in microseconds.
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
+        #: Authorization headers less their signatures → what they claim, of requests that proved to be genuine.
+        self._claims: dict[bytes, Claim] = {}
         #: The timestamp read last; clients that call often send the same one for a second.
         self._last_timestamp: tuple[str, int] = ("", 0)
 
     def verify(self, request: Request, operation: SignedOperation) -> Verified:
         """Who sent `request`. A chunked body is checked, decoded and put in the place of the one received."""
-        signature = read_signature(request, operation)
+        signature = self._read(request, operation)
+        claim = signature.claim
         self._check_scope(signature, operation)
         try:
-            known = self._identity.find_key(signature.access_key_id, signature.session_token)
+            known = self._identity.find_key(claim.access_key_id, signature.session_token)
         except UnknownKey as error:
             raise fault(operation, Reason.UNKNOWN_KEY, error.message) from None
         except ExpiredToken as error:
             raise fault(operation, Reason.EXPIRED, error.message) from None
         self._check_time(signature, operation)
-        key = self._signing_key(known.secret_access_key, signature, operation)
+        key = self._signing_key(known.secret_access_key, claim, operation)
         body_hash = _body_hash(request, signature, operation)
         self._check_signature(request, operation, signature, key, body_hash)
+        self._remember(request, claim)
         if body_hash.startswith(b"STREAMING-"):
-            signer = chunks.ChunkSigner(key, signature.timestamp, signature.scope, signature.value)
+            signer = chunks.ChunkSigner(key, signature.timestamp, claim.scope, signature.value)
             chunks.decode(request, body_hash, signer)
-        return Verified(known.caller, signature.region)
+        return Verified(known.caller, claim.region)
+
+    def _read(self, request: Request, operation: SignedOperation) -> Signature:
+        """`read_signature`, without taking apart again what an earlier request began with too."""
+        header, stamp = request.header(b"authorization"), request.header(b"x-amz-date")
+        if header is not None and stamp:
+            prefix, value = split_header(header)
+            claim = self._claims.get(prefix)
+            if claim is not None:
+                token = request.header(b"x-amz-security-token")
+                return Signature(
+                    claim,
+                    value.decode("latin-1"),
+                    stamp.decode("latin-1"),
+                    token.decode("latin-1") if token else None,
+                    None,
+                )
+        return read_signature(request, operation)
+
+    def _remember(self, request: Request, claim: Claim) -> None:
+        header = request.header(b"authorization")
+        if header is None:
+            return
+        prefix, _ = split_header(header)
+        if prefix not in self._claims and prefix.endswith(b"Signature="):
+            if len(self._claims) >= KEY_CACHE:
+                self._claims.clear()
+            self._claims[prefix] = claim
 
     def _check_signature(
         self, request: Request, operation: SignedOperation, signature: Signature, key: bytes, body_hash: bytes
     ) -> None:
-        names = signature.signed_headers.encode("latin-1")
-        headers = _signed_headers(request, operation, signature, names)
+        claim = signature.claim
+        headers = _signed_headers(request, operation, claim)
         s3 = operation.service == "s3"
         given = signature.value.encode("latin-1")
         for recode in (False, True):
             # What the client sent first; then what it may have meant, where its HTTP library encodes differently.
             path = canonical_path(request.raw_path, s3=s3, recode=recode)
             query = canonical_query(request.query, recode=recode)
-            canonical = b"\n".join((request.method.encode(), path, query, headers, names, body_hash))
+            canonical = b"\n".join((request.method.encode(), path, query, headers, claim.signed_headers, body_hash))
             digest = hashlib.sha256(canonical).hexdigest()
-            text = f"{ALGORITHM}\n{signature.timestamp}\n{signature.scope}\n{digest}".encode()
+            text = f"{ALGORITHM}\n{signature.timestamp}\n{claim.scope}\n{digest}".encode()
             if hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), given):
                 return
         raise fault(operation, Reason.MISMATCH, MISMATCH)
 
-    def _signing_key(self, secret: str, signature: Signature, operation: SignedOperation) -> bytes:
-        cached = (secret, signature.date, signature.region, signature.service)
+    def _signing_key(self, secret: str, claim: Claim, operation: SignedOperation) -> bytes:
+        cached = (secret, claim.date, claim.region, claim.service)
         key = self._keys.get(cached)
         if key is None:
-            if not is_region_name(signature.region):
+            if not is_region_name(claim.region):
                 raise fault(operation, Reason.MISMATCH, "Credential should be scoped to a valid region. ")
             key = signing_key(*cached)
             if len(self._keys) >= KEY_CACHE:
@@ -97,16 +136,15 @@ class SignatureVerifier:
         return key
 
     def _check_scope(self, signature: Signature, operation: SignedOperation) -> None:
-        if signature.service != operation.signing_name:
+        claim = signature.claim
+        if claim.service != operation.signing_name:
             message = f"Credential should be scoped to correct service: '{operation.signing_name}'. "
-        elif signature.terminator != "aws4_request":
-            message = (
-                f"Credential should be scoped with a valid terminator: 'aws4_request', not '{signature.terminator}'. "
-            )
-        elif signature.timestamp[:8] != signature.date:
+        elif claim.terminator != "aws4_request":
+            message = f"Credential should be scoped with a valid terminator: 'aws4_request', not '{claim.terminator}'. "
+        elif signature.timestamp[:8] != claim.date:
             message = (
                 "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
-                f"'{signature.date}' != '{signature.timestamp[:8]}', from '{signature.timestamp}'. "
+                f"'{claim.date}' != '{signature.timestamp[:8]}', from '{signature.timestamp}'. "
             )
         else:
             return
@@ -188,9 +226,9 @@ def _body_hash(request: Request, signature: Signature, operation: SignedOperatio
     return declared
 
 
-def _signed_headers(request: Request, operation: SignedOperation, signature: Signature, names: bytes) -> bytes:
+def _signed_headers(request: Request, operation: SignedOperation, claim: Claim) -> bytes:
     """The canonical headers; refuses where one that must be signed is not, or one that is signed did not come."""
-    listed = names.split(b";")
+    listed = claim.signed_names
     if b"host" not in listed:
         raise fault(
             operation, Reason.MISMATCH, "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization."
@@ -201,7 +239,7 @@ def _signed_headers(request: Request, operation: SignedOperation, signature: Sig
             message = "There were headers present in the request which were not signed"
             names_text = ", ".join(name.decode("latin-1") for name in unsigned)
             raise UncodedError("AccessDenied", message, 403, HeadersNotSigned=names_text)
-    headers = canonical_headers(listed, request.headers)
+    headers = canonical_headers(listed, request)
     if headers is None:
         raise fault(operation, Reason.MISMATCH, MISMATCH)
     return headers

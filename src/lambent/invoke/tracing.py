@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from lambent import ids
 
 #: A header longer than any tracer makes is noise, or an attempt to fill memory; a new one takes its place.
 _LENGTH_LIMIT = 512
@@ -11,7 +11,7 @@ _LENGTH_LIMIT = 512
 def header(received: str, mode: str, now: float) -> str:
     """`Root=…;Parent=…;Sampled=0|1`. A decision that the caller made stands."""
     if len(received) > _LENGTH_LIMIT or "Root=" not in received:
-        raw = os.urandom(20).hex()
+        raw = ids.trace_digits()
         received = f"Root=1-{int(now):08x}-{raw[:24]};Parent={raw[24:]}"
     elif "Sampled=" in received:
         return received

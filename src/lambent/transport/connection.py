@@ -84,6 +84,8 @@ class Connection(asyncio.Protocol):
         self.deadline = NEVER
         #: Being answered now. Invariant: `waiting` is empty while this is None.
         self.current: Exchange | None = None
+        #: Answers `current`; None before the first request.
+        self.task: asyncio.Task[None] | None = None
         self.waiting: deque[Exchange] = deque()
         #: A refusal that waits for the answers before it.
         self.refusal: bytes | None = None
@@ -271,9 +273,8 @@ class Connection(asyncio.Protocol):
     def _start(self, exchange: Exchange) -> None:
         self.current = exchange
         self.deadline = NEVER
-        task = self.loop.create_task(self._answer(exchange))
+        self.task = task = self.loop.create_task(self._answer(exchange))
         self.tasks.add(task)
-        task.add_done_callback(self.tasks.discard)
 
     async def _answer(self, exchange: Exchange) -> None:
         try:
@@ -289,6 +290,9 @@ class Connection(asyncio.Protocol):
             log.exception("Request %s could not be answered.", exchange.request.id)
             self.transport.abort()
             return
+        finally:
+            # Here and not as a callback, which would cost the loop one more turn for each request.
+            self.tasks.discard(self.task)
         self._finish(exchange)
 
     def _send(self, exchange: Exchange, response: Response) -> None:

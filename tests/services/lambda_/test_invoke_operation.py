@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from lambda_helpers import Refusal
 
@@ -206,7 +206,7 @@ def test_the_request_id_goes_along() -> None:
 def test_the_trace_header_goes_along() -> None:
     echo = Echo()
     operations = InvokeOperations(OneFunction(), echo)
-    asyncio.run(operations.Invoke(dataclasses.replace(CONTEXT, trace_id="Root=1-2-3"), {"FunctionName": "hello"}))
+    asyncio.run(operations.Invoke(msgspec.structs.replace(CONTEXT, trace_id="Root=1-2-3"), {"FunctionName": "hello"}))
     assert echo.asked[0].trace_id == "Root=1-2-3"
 
 
