@@ -1,0 +1,142 @@
+"""What a function returned as an HTTP answer: inferred (format 2.0, function URLs) or strict (format 1.0)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import Any
+
+import msgspec
+
+from lambent.edge.http_events.request_facts import HOP_BY_HOP
+from lambent.request import Response
+
+Headers = list[tuple[bytes, bytes]]
+
+JSON_TYPE = (b"content-type", b"application/json")
+#: Set by whoever sends the answer.
+_NOT_THEIRS = HOP_BY_HOP | {b"content-length", b"date"}
+_TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class MalformedProxyResponse(Exception):
+    """A sentence: why what the function returned is no answer."""
+
+
+def infer_v2(payload: bytes) -> Response:
+    """The answer for a result in format 2.0: an object with statusCode is taken at its word, anything else is a body.
+
+    Raises MalformedProxyResponse.
+    """
+    result = _read(payload)
+    if not isinstance(result, dict) or "statusCode" not in result:
+        body = result.encode() if isinstance(result, str) else _encode(result)
+        return Response(200, [JSON_TYPE], body)
+    headers: Headers = []
+    _add_headers(headers, result.get("headers"))
+    cookies = result.get("cookies")
+    if cookies is not None:
+        if not isinstance(cookies, list):
+            raise MalformedProxyResponse("The member cookies of the response is not a list.")
+        headers += [(b"set-cookie", _value(cookie)) for cookie in cookies]
+    return _finished(result, headers, decode_base64=True)
+
+
+def proxy_v1(payload: bytes, *, decode_base64: bool = True) -> Response:
+    """The answer for a result in format 1.0: statusCode, headers, multiValueHeaders, body, isBase64Encoded.
+
+    `decode_base64` False leaves a body marked as base64 in that form: REST APIs decode it only for clients that ask
+    for a binary media type. Raises MalformedProxyResponse.
+    """
+    result = _read(payload)
+    if not isinstance(result, dict):
+        raise MalformedProxyResponse("The response is not a JSON object.")
+    if "statusCode" not in result:
+        raise MalformedProxyResponse("The response has no statusCode.")
+    headers: Headers = []
+    many = result.get("multiValueHeaders")
+    if many is not None:
+        if not isinstance(many, dict):
+            raise MalformedProxyResponse("The member multiValueHeaders of the response is not an object.")
+        for name, values in many.items():
+            if not isinstance(values, list):
+                raise MalformedProxyResponse(f"The values of the header {name} are not a list.")
+            for value in values:
+                _add(headers, name, value)
+    known = {name for name, _ in headers}
+    single: Headers = []
+    _add_headers(single, result.get("headers"))
+    # Where both maps name a header, both count; a pair that is in both counts once.
+    headers += [pair for pair in single if pair[0] not in known or pair not in headers]
+    return _finished(result, headers, decode_base64=decode_base64)
+
+
+def _read(payload: bytes) -> Any:
+    try:
+        return _decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise MalformedProxyResponse("The response is not JSON.") from None
+
+
+def _finished(result: dict[str, Any], headers: Headers, *, decode_base64: bool) -> Response:
+    body = _body(result, decode_base64)
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.insert(0, JSON_TYPE)
+    return Response(_status(result["statusCode"]), headers, body)
+
+
+def _status(given: Any) -> int:
+    if isinstance(given, str) and given.isascii() and given.isdecimal():
+        given = int(given)
+    if isinstance(given, float) and given.is_integer():
+        given = int(given)
+    if not isinstance(given, int) or isinstance(given, bool) or not 200 <= given <= 599:
+        raise MalformedProxyResponse("The statusCode of the response is not a number from 200 to 599.")
+    return given
+
+
+def _body(result: dict[str, Any], decode_base64: bool) -> bytes:
+    body = result.get("body")
+    if body is None:
+        return b""
+    if not isinstance(body, str):
+        raise MalformedProxyResponse("The body of the response is not a string.")
+    if not (decode_base64 and result.get("isBase64Encoded") is True):
+        return body.encode()
+    try:
+        return base64.b64decode(body)
+    except (binascii.Error, ValueError):
+        raise MalformedProxyResponse("The body of the response is not base64.") from None
+
+
+def _add_headers(headers: Headers, given: Any) -> None:
+    if given is None:
+        return
+    if not isinstance(given, dict):
+        raise MalformedProxyResponse("The member headers of the response is not an object.")
+    for name, value in given.items():
+        _add(headers, name, value)
+
+
+def _add(headers: Headers, name: str, value: Any) -> None:
+    raw = name.encode("utf-8", "replace").lower()
+    if not raw or raw.translate(None, _TOKEN):
+        raise MalformedProxyResponse(f"The response has a header of the name {name!r}.")
+    if raw not in _NOT_THEIRS:
+        headers.append((raw, _value(value)))
+
+
+def _value(value: Any) -> bytes:
+    if isinstance(value, str):
+        raw = value.encode()
+    elif value is None:
+        raw = b""
+    elif isinstance(value, (bool, int, float)):
+        raw = _encode(value)
+    else:
+        raise MalformedProxyResponse("A header of the response is neither text nor a number.")
+    if b"\n" in raw or b"\r" in raw or b"\0" in raw:
+        raise MalformedProxyResponse("A header of the response has a line break in it.")
+    return raw
