@@ -17,6 +17,8 @@ Required = Mapping[str, bool]
 
 #: Any method that has no method of its own at a resource.
 ANY = "ANY"
+#: Seconds that an authorizer's result is kept where nobody said.
+DEFAULT_TTL_S = 300
 
 
 class MethodResponse(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -112,10 +114,15 @@ class Authorizer(msgspec.Struct, frozen=True, omit_defaults=True):
     identity_source: str = ""
     #: TOKEN: regular expression that the token must match, else 401 without asking the function.
     identity_validation_expression: str = ""
-    #: 0: no cache.
-    ttl_s: int = 300
+    #: As given, None without; `ttl_s` is what acts.
+    given_ttl_s: int | None = None
     #: What the OpenAPI definition says, such as `custom`; shown only.
     auth_type: str = ""
+
+    @property
+    def ttl_s(self) -> int:
+        """Seconds that a result may be kept; 0: no cache."""
+        return DEFAULT_TTL_S if self.given_ttl_s is None else self.given_ttl_s
 
     @property
     def identity_sources(self) -> tuple[str, ...]:
@@ -173,7 +180,7 @@ class RestApi(msgspec.Struct, frozen=True, omit_defaults=True):
     #: EDGE | REGIONAL: one machine has no edge, so the two mean the same.
     endpoint_type: str = "EDGE"
     ip_address_type: str = "ipv4"
-    #: Resource policy as JSON text with `execute-api:/…` resources as written, "" without.
+    #: Resource policy as JSON text, its `execute-api:/…` resources made whole ARNs; "" without.
     policy: str = ""
     disable_execute_api_endpoint: bool = False
     tags: Strings = {}
@@ -220,7 +227,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     updated_s: int
     description: str = ""
     variables: Strings = {}
-    #: Key: `*/*`, or `<path without its first slash, / as ~1>/<METHOD>` such as `pets~1{id}/GET`.
+    #: Key: `*/*`, or `<path without its first slash>/<METHOD>` such as `pets/{id}/GET`.
     method_settings: Mapping[str, MethodSettings] = {}
     access_log: AccessLog | None = None
     #: X-Ray: the trace header is passed on; there is no collector here.
@@ -231,8 +238,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def settings_of(self, resource_path: str, http_method: str) -> MethodSettings:
         """Those of one method, else of all methods, else the defaults."""
-        key = f"{method_settings_path(resource_path)}/{http_method}"
-        found = self.method_settings.get(key) or self.method_settings.get("*/*")
+        found = self.method_settings.get(f"{resource_path[1:]}/{http_method}") or self.method_settings.get("*/*")
         return found or MethodSettings()
 
 
@@ -256,8 +262,3 @@ class AccountSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Role that execution and access logs are written with; "" until UpdateAccount names one.
     cloudwatch_role_arn: str = ""
     throttle: Throttle = Throttle()
-
-
-def method_settings_path(resource_path: str) -> str:
-    """`/pets/{id}` as keys of method settings have it: `pets~1{id}`; `~1` for the root."""
-    return resource_path[1:].replace("/", "~1") or "~1"
