@@ -8,9 +8,11 @@ rename and the unlinking leaves nothing double. Functions here block; the store 
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -183,10 +185,11 @@ class _Index(msgspec.Struct, frozen=True):
 def rewrite(directory: Path, number: int, sources: Sequence[Segment], runs: Sequence[Run]) -> tuple[Segment, list[Run]]:
     """A new chunk with copies of `runs`, which are what is live of `sources`; on disk when this returns."""
     ordered = sorted(runs, key=lambda run: (run.stream.group.row.id, run.stream.row.id, run.first_sequence))
-    content = {source: memoryview(os.pread(source.fd, source.size, 0)) for source in sources}
     temporary = directory / f"{number:010d}.tmp"
     try:
-        age, merged = _write_chunk(temporary, sources, ordered, content)
+        with contextlib.ExitStack() as stack:
+            content = {source: stack.enter_context(_read_whole(source)) for source in {run.segment for run in runs}}
+            age, merged = _write_chunk(temporary, sources, ordered, content)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
@@ -199,8 +202,21 @@ def rewrite(directory: Path, number: int, sources: Sequence[Segment], runs: Sequ
     return chunk, merged
 
 
+def _read_whole(source: Segment) -> mmap.mmap:
+    """All of a file in memory of its own, which goes back when it is closed: the heap would keep 16 MiB for good."""
+    content = mmap.mmap(-1, source.size)
+    filled = 0
+    while filled < source.size:
+        # What is missing of a file that somebody cut stays zero, and is no block to any reader.
+        received = os.preadv(source.fd, [memoryview(content)[filled:]], filled)
+        if not received:
+            break
+        filled += received
+    return content
+
+
 def _write_chunk(
-    path: Path, sources: Sequence[Segment], runs: Sequence[Run], content: dict[Segment, memoryview]
+    path: Path, sources: Sequence[Segment], runs: Sequence[Run], content: Mapping[Segment, mmap.mmap]
 ) -> tuple[int, list[Run]]:
     with path.open("wb", buffering=1 << 20) as file:
         merged = list(_merge_adjoining(_copy(runs, content, file)))
@@ -266,7 +282,7 @@ def _read_index(chunk: Segment) -> _Index | None:
     return msgspec.msgpack.decode(footer, type=_Index)
 
 
-def _copy(runs: Sequence[Run], content: dict[Segment, memoryview], file: BinaryIO) -> Iterator[Run]:
+def _copy(runs: Sequence[Run], content: Mapping[Segment, mmap.mmap], file: BinaryIO) -> Iterator[Run]:
     """Write each run's bytes; yields its twin, whose offset is the one in `file`."""
     offset = 0
     for position, run in enumerate(runs):
