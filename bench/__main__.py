@@ -47,7 +47,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=4, help="length of each load run")
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--only", default="", help="start | warm | cold | burst | memory")
+    options.add_argument("--only", default="", help="start | warm | cold | burst | memory | logs")
     arguments = options.parse_args()
     console = Console(width=150)
     rows: list[Row] = []
@@ -201,6 +201,58 @@ def measure_memory(runs: int, seconds: float) -> list[Row]:
     return [row]
 
 
+PRINTER = {
+    "app.py": """
+import sys, time
+def handler(event, context):
+    # Paced, so that both kinds do the same work in the same time but for where the lines go.
+    out = sys.stdout if event["to"] == "log" else open("/dev/null", "w", buffering=1)
+    end, number, due = time.monotonic() + event["seconds"], 0, time.monotonic()
+    while time.monotonic() < end:
+        for _ in range(event["rate"] // 200):
+            print("line", number, "of a function that has much to say", file=out)
+            number += 1
+        due += 0.005
+        time.sleep(max(0.0, due - time.monotonic()))
+    return number
+"""
+}
+
+
+def measure_logs(runs: int, seconds: float) -> list[Row]:
+    """What a function that prints 40,000 lines a second costs another one's invocations, at one connection."""
+    quiet = Row("warm Python p50, nothing else runs", "", "ms")
+    silent = Row("  beside 40,000 lines/s to /dev/null", "", "ms")
+    printing = Row("  beside 40,000 lines/s to the log", "", "ms")
+    ratio = Row("  ÷ beside /dev/null", "≤ 1.1", "×", most=1.1)
+    with Region() as region:
+        region.deploy("hello", PYTHON, "app.handler", PYTHON_HELLO)
+        region.deploy("printer", PYTHON, "app.handler", PRINTER, Timeout=60)
+        hello = region.signed_invoke("hello", peers.EVENT)
+        cold_invoke_hello(region, "hello")
+
+        def beside(to: str) -> float:
+            event = json.dumps({"to": to, "seconds": seconds, "rate": 40_000}).encode()
+            path, headers = region.signed_invoke("printer", event)
+            connection = region.connect()
+            connection.request("POST", path, event, headers)
+            time.sleep(0.5)  # the printer's own start
+            times = []
+            until = time.monotonic() + seconds - 1
+            while time.monotonic() < until:
+                times += load.one_by_one(other, *hello, peers.EVENT, 100)
+            printing.remark = f"{int(connection.getresponse().read()) / seconds:,.0f} lines/s"
+            return load.percentile(times, 0.5)
+
+        other = region.connect()
+        for _ in range(2 * runs):
+            quiet.values.append(load.percentile(load.one_by_one(other, *hello, peers.EVENT, 1000), 0.5))
+            silent.values.append(beside("nowhere"))
+            printing.values.append(beside("log"))
+            ratio.values.append(printing.values[-1] / silent.values[-1])
+    return [quiet, silent, printing, ratio]
+
+
 def cold_invoke_hello(region: Region, name: str) -> None:
     load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
 
@@ -228,6 +280,7 @@ SECTIONS = {
     "cold": measure_cold,
     "burst": measure_burst,
     "memory": measure_memory,
+    "logs": measure_logs,
 }
 
 if __name__ == "__main__":
