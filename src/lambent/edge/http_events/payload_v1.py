@@ -13,7 +13,7 @@ from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts, Pairs, grouped
 
 
-class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Who calls: mostly null, as AWS sends it."""
 
     sourceIp: str  # noqa: N815
@@ -32,7 +32,7 @@ class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
     apiKeyId: str | UnsetType = UNSET  # noqa: N815
 
 
-class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     resourceId: str | None  # noqa: N815
     resourcePath: str  # noqa: N815
     httpMethod: str  # noqa: N815
@@ -53,7 +53,8 @@ class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True):
     authorizer: Mapping[str, Any] | UnsetType = UNSET
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    version: str | UnsetType = UNSET
     resource: str
     path: str
     httpMethod: str  # noqa: N815
@@ -66,7 +67,6 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     requestContext: RequestContext  # noqa: N815
     body: str | None
     isBase64Encoded: bool  # noqa: N815
-    version: str | UnsetType = UNSET
 
 
 _encode = msgspec.json.Encoder().encode
@@ -103,7 +103,7 @@ def event(
     else:
         body, is_base64 = binary.encode(facts.body, facts.header("content-type"))
     if header_pairs is None:
-        header_pairs = facts.headers if binary is None else cased_headers(facts)
+        header_pairs = facts.headers if binary is None else facts.cased_headers
     headers = grouped(header_pairs)
     query = grouped(facts.query)
     return _encode(
@@ -148,11 +148,6 @@ def identity_of(facts: Facts, known: Mapping[str, str | None] | None = None) -> 
     members: dict[str, Any] = dict.fromkeys(Identity.__struct_fields__[:12])
     members["sourceIp"], members["userAgent"] = facts.source_ip, facts.user_agent or None
     return Identity(**{**members, **(known or {})})
-
-
-def cased_headers(facts: Facts) -> Pairs:
-    """Header pairs under the names that the client wrote, as REST APIs hand them on."""
-    return [(name, value) for name, (_, value) in zip(facts.header_names, facts.headers, strict=True)]
 
 
 def last_values(values: Mapping[str, list[str]]) -> dict[str, str]:

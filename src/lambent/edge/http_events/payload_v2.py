@@ -32,11 +32,12 @@ class Http(msgspec.Struct, frozen=True, gc=False):
     userAgent: str  # noqa: N815
 
 
-class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """In the order of AWS's samples."""
 
     accountId: str  # noqa: N815
     apiId: str  # noqa: N815
+    authorizer: Mapping[str, Any] | UnsetType = UNSET
     domainName: str  # noqa: N815
     domainPrefix: str  # noqa: N815
     http: Http
@@ -45,22 +46,21 @@ class RequestContext(msgspec.Struct, frozen=True, omit_defaults=True):
     stage: str
     time: str
     timeEpoch: int  # noqa: N815
-    authorizer: Mapping[str, Any] | UnsetType = UNSET
 
 
-class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+class Event(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     version: str
     routeKey: str  # noqa: N815
     rawPath: str  # noqa: N815
     rawQueryString: str  # noqa: N815
-    headers: dict[str, str]
-    requestContext: RequestContext  # noqa: N815
-    isBase64Encoded: bool  # noqa: N815
     cookies: list[str] | UnsetType = UNSET
+    headers: dict[str, str]
     queryStringParameters: dict[str, str] | UnsetType = UNSET  # noqa: N815
-    pathParameters: Mapping[str, str] | UnsetType = UNSET  # noqa: N815
-    stageVariables: Mapping[str, str] | UnsetType = UNSET  # noqa: N815
+    requestContext: RequestContext  # noqa: N815
     body: str | UnsetType = UNSET
+    pathParameters: Mapping[str, str] | UnsetType = UNSET  # noqa: N815
+    isBase64Encoded: bool  # noqa: N815
+    stageVariables: Mapping[str, str] | UnsetType = UNSET  # noqa: N815
 
 
 _encode = msgspec.json.Encoder().encode

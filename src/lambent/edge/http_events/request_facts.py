@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
+from lambent import ids
 from lambent.edge.doors import Address
 from lambent.request import Request
 
@@ -39,13 +40,9 @@ class Facts:
     raw_path: str
     #: Behind `?` as sent, "" without.
     raw_query: str
-    #: Decoded, in the order sent.
-    query: Pairs
     #: In the order sent, names lower-case, less the headers of the connection, plus `x-forwarded-*` and
     #: `x-amzn-trace-id` as AWS's front adds them. `cookie` is among them.
     headers: Pairs
-    #: The names of `headers` as the client (or AWS) writes them, one for one: REST APIs keep their case.
-    header_names: list[str]
     source_ip: str
     user_agent: str
     protocol: str
@@ -60,6 +57,7 @@ class Facts:
     #: `Root=1-…`, the client's or a new one.
     trace_id: str
     _cookies: list[str] | None = field(default=None, repr=False)
+    _query: Pairs | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, request: Request, address: Address, now: float) -> Facts:
@@ -67,16 +65,12 @@ class Facts:
         port = port_of(host.decode("latin-1"), request.scheme)
         trace_id = _trace_id(request.header(b"x-amzn-trace-id"), now)
         source_ip = request.client_host or "127.0.0.1"
-        headers, names = _headers(request, source_ip, port, trace_id)
-        query = request.query
         return cls(
             request=request,
             method=request.method,
             raw_path=text_of(address.path),
-            raw_query=text_of(query),
-            query=query_pairs(query) if query else [],
-            headers=headers,
-            header_names=names,
+            raw_query=text_of(request.query),
+            headers=_headers(request, source_ip, port, trace_id),
             source_ip=source_ip,
             user_agent=text_of(request.header(b"user-agent") or b""),
             protocol="HTTP/1.1",
@@ -91,6 +85,22 @@ class Facts:
     @property
     def body(self) -> bytes:
         return self.request.body
+
+    @property
+    def query(self) -> Pairs:
+        """Decoded, in the order sent."""
+        found = self._query
+        if found is None:
+            found = self._query = query_pairs(self.request.query) if self.request.query else []
+        return found
+
+    @property
+    def cased_headers(self) -> Pairs:
+        """`headers` under the names that the client wrote, as REST APIs hand them on."""
+        sent = self.request.header_names
+        names = sent if sent is not None else [name for name, _ in self.request.headers]
+        written = {name.lower(): text_of(name) for name in names}
+        return [(_WRITTEN.get(name) or written[name.encode("latin-1")], value) for name, value in self.headers]
 
     @property
     def cookies(self) -> list[str]:
@@ -183,35 +193,33 @@ def port_of(host: str, scheme: str) -> str:
 def _trace_id(received: bytes | None, now: float) -> str:
     if received is not None and b"Root=" in received and len(received) <= _TRACE_LIMIT:
         return text_of(received)
-    return f"Root=1-{int(now):08x}-{os.urandom(12).hex()}"
+    return f"Root=1-{int(now):08x}-{ids.trace_digits()[:24]}"
 
 
 #: How API Gateway writes the headers that it sets or normalises itself.
-_WRITTEN = {b"host": "Host", b"user-agent": "User-Agent"}
+_WRITTEN = {
+    "host": "Host",
+    "user-agent": "User-Agent",
+    "x-amzn-trace-id": "X-Amzn-Trace-Id",
+    "x-forwarded-for": "X-Forwarded-For",
+    "x-forwarded-port": "X-Forwarded-Port",
+    "x-forwarded-proto": "X-Forwarded-Proto",
+}
+#: Set here, whatever was sent.
+_REPLACED = HOP_BY_HOP | {b"x-forwarded-for", b"x-forwarded-port", b"x-forwarded-proto", b"x-amzn-trace-id"}
 
 
-def _headers(request: Request, source_ip: str, port: str, trace_id: str) -> tuple[Pairs, list[str]]:
-    pairs: Pairs = []
-    names: list[str] = []
-    forwarded = source_ip
-    sent = request.header_names
-    for place, (name, value) in enumerate(request.headers):
-        if name in HOP_BY_HOP:
-            continue
-        if name.startswith(b"x-"):
-            if name == b"x-forwarded-for":
-                forwarded = f"{text_of(value)}, {source_ip}"
-                continue
-            if name in (b"x-forwarded-port", b"x-forwarded-proto", b"x-amzn-trace-id"):
-                continue
-        lower = text_of(name)
-        pairs.append((lower, text_of(value)))
-        names.append(_WRITTEN.get(name) or (text_of(sent[place]) if sent is not None else lower))
+def _headers(request: Request, source_ip: str, port: str, trace_id: str) -> Pairs:
+    pairs = [
+        (name.decode("latin-1"), value.decode("ascii") if value.isascii() else text_of(value))
+        for name, value in request.headers
+        if name not in _REPLACED
+    ]
+    before = request.header(b"x-forwarded-for")
     pairs += (
         ("x-amzn-trace-id", trace_id),
-        ("x-forwarded-for", forwarded),
+        ("x-forwarded-for", source_ip if before is None else f"{text_of(before)}, {source_ip}"),
         ("x-forwarded-port", port),
         ("x-forwarded-proto", request.scheme),
     )
-    names += ("X-Amzn-Trace-Id", "X-Forwarded-For", "X-Forwarded-Port", "X-Forwarded-Proto")
-    return pairs, names
+    return pairs

@@ -15,7 +15,13 @@ Headers = list[tuple[bytes, bytes]]
 
 JSON_TYPE = (b"content-type", b"application/json")
 #: Set by whoever sends the answer.
-_NOT_THEIRS = HOP_BY_HOP | {b"content-length", b"date"}
+_DROPPED = HOP_BY_HOP | {b"content-length", b"date"}
+#: What function URLs and REST APIs send under the name `x-amzn-Remapped-…`, so that it means nothing to clients:
+#: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
+_REMAPPED = frozenset(
+    b"authorization connection content-length content-md5 date expect host max-forwards proxy-authenticate server "
+    b"trailer user-agent www-authenticate".split()
+)
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -25,17 +31,18 @@ class MalformedProxyResponse(Exception):
     """A sentence: why what the function returned is no answer."""
 
 
-def infer_v2(payload: bytes) -> Response:
+def infer_v2(payload: bytes, *, remap: bool = False) -> Response:
     """The answer for a result in format 2.0: an object with statusCode is taken at its word, anything else is a body.
 
-    Raises MalformedProxyResponse.
+    `remap`: send headers that mean something to the connection, or make browsers ask for a password, under other
+    names, as function URLs do. Raises MalformedProxyResponse.
     """
     result = _read(payload)
     if not isinstance(result, dict) or "statusCode" not in result:
         body = result.encode() if isinstance(result, str) else _encode(result)
         return Response(200, [JSON_TYPE], body)
     headers: Headers = []
-    _add_headers(headers, result.get("headers"))
+    _add_headers(headers, result.get("headers"), remap)
     cookies = result.get("cookies")
     if cookies is not None:
         if not isinstance(cookies, list):
@@ -44,11 +51,11 @@ def infer_v2(payload: bytes) -> Response:
     return _finished(result, headers, decode_base64=True)
 
 
-def proxy_v1(payload: bytes, *, decode_base64: bool = True) -> Response:
+def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False) -> Response:
     """The answer for a result in format 1.0: statusCode, headers, multiValueHeaders, body, isBase64Encoded.
 
     `decode_base64` False leaves a body marked as base64 in that form: REST APIs decode it only for clients that ask
-    for a binary media type. Raises MalformedProxyResponse.
+    for a binary media type; `remap` is as for `infer_v2`, and for REST APIs. Raises MalformedProxyResponse.
     """
     result = _read(payload)
     if not isinstance(result, dict):
@@ -64,10 +71,10 @@ def proxy_v1(payload: bytes, *, decode_base64: bool = True) -> Response:
             if not isinstance(values, list):
                 raise MalformedProxyResponse(f"The values of the header {name} are not a list.")
             for value in values:
-                _add(headers, name, value)
+                _add(headers, name, value, remap)
     known = {name for name, _ in headers}
     single: Headers = []
-    _add_headers(single, result.get("headers"))
+    _add_headers(single, result.get("headers"), remap)
     # Where both maps name a header, both count; a pair that is in both counts once.
     headers += [pair for pair in single if pair[0] not in known or pair not in headers]
     return _finished(result, headers, decode_base64=decode_base64)
@@ -111,20 +118,22 @@ def _body(result: dict[str, Any], decode_base64: bool) -> bytes:
         raise MalformedProxyResponse("The body of the response is not base64.") from None
 
 
-def _add_headers(headers: Headers, given: Any) -> None:
+def _add_headers(headers: Headers, given: Any, remap: bool) -> None:
     if given is None:
         return
     if not isinstance(given, dict):
         raise MalformedProxyResponse("The member headers of the response is not an object.")
     for name, value in given.items():
-        _add(headers, name, value)
+        _add(headers, name, value, remap)
 
 
-def _add(headers: Headers, name: str, value: Any) -> None:
-    raw = name.encode("utf-8", "replace").lower()
+def _add(headers: Headers, name: str, value: Any, remap: bool) -> None:
+    raw = name.encode().lower()
     if not raw or raw.translate(None, _TOKEN):
         raise MalformedProxyResponse(f"The response has a header of the name {name!r}.")
-    if raw not in _NOT_THEIRS:
+    if remap and raw in _REMAPPED:
+        headers.append((b"x-amzn-remapped-" + raw, _value(value)))
+    elif raw not in _DROPPED:
         headers.append((raw, _value(value)))
 
 

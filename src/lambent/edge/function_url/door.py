@@ -1,0 +1,146 @@
+"""Function URLs: an HTTP request of anybody becomes an event in format 2.0, and what the function returns an answer.
+
+AWS's rules: https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html and urls-auth.html; where they are
+silent, bodies and headers are as recorded from AWS.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from lambent.clock import Clock
+from lambent.context import Caller
+from lambent.edge.doors import Address
+from lambent.edge.function_url import answers
+from lambent.edge.http_events import cors, payload_v2, responses
+from lambent.edge.http_events.payload_v2 import ApiFacts
+from lambent.edge.http_events.request_facts import Facts
+from lambent.errors import AwsError
+from lambent.identity.faults import SignedOperation
+from lambent.identity.sigv4 import Verified
+from lambent.ports import Asker, FunctionCalls, UrlDirectory, UrlTarget
+from lambent.request import Request, Response
+
+log = logging.getLogger(__name__)
+
+#: Of a request's body, and of the event made of it.
+BODY_LIMIT = 6 * 1024 * 1024
+#: Hashing a body of this size takes longer than handing it to a thread.
+LARGE_BODY = 256 * 1024
+
+ANYBODY = Asker(principal="*", url_auth_type="NONE")
+
+
+class Gate(Protocol):
+    def verify(self, request: Request, operation: SignedOperation) -> Verified:
+        """Who asks; raises an AwsError where the signature is missing or does not hold."""
+
+
+class _Signed:
+    """How requests to function URLs are signed: as calls of Lambda."""
+
+    service = "lambda"
+    signing_name = "lambda"
+    protocol = "rest-json"
+
+
+class FunctionUrlDoor:
+    """Implements doors.Door."""
+
+    body_limit = BODY_LIMIT
+
+    def __init__(
+        self, urls: UrlDirectory, functions: FunctionCalls, gate: Gate, clock: Clock, workers: Executor
+    ) -> None:
+        self._urls = urls
+        self._functions = functions
+        self._gate = gate
+        self._clock = clock
+        self._workers = workers
+
+    async def answer(self, request: Request, address: Address) -> Response:
+        target = self._urls.find(address.id)
+        if target is None:
+            return answers.unknown_url()
+        try:
+            if target.cors is None:
+                return await self._invoke(request, address, target)
+            rules = answers.cors_rules(target.cors)
+            if cors.is_preflight(request):
+                return cors.preflight(rules, request, status=200)
+            return cors.apply(rules, request, await self._invoke(request, address, target))
+        except Exception:
+            # The last resort: a fault of ours is answered as AWS answers one of its own, and told to the operator.
+            log.exception("Request %s to the URL of %s failed.", request.id, target.function_arn)
+            return answers.server_error()
+
+    def too_large(self, request: Request, address: Address) -> Response:
+        return answers.too_large() if self._urls.find(address.id) is not None else answers.unknown_url()
+
+    async def _invoke(self, request: Request, address: Address, target: UrlTarget) -> Response:
+        if len(request.body) > BODY_LIMIT:
+            return answers.too_large()
+        caller: Caller | None = None
+        asker = ANYBODY
+        if target.auth_type != "NONE":
+            try:
+                caller = await self._caller(request, target)
+            except AwsError as error:
+                return answers.not_authenticated(error)
+            asker = Asker(principal=caller.arn, url_auth_type=target.auth_type, caller=caller)
+        facts = Facts.of(request, address, self._clock.now())
+        event = payload_v2.event(facts, api=_api(target, address, caller), authorizer=_authorizer(caller))
+        if len(event) > BODY_LIMIT:
+            return answers.too_large()
+        try:
+            result = await self._functions.call(
+                target.function_arn, asker, event, request_id=request.id, trace_id=facts.trace_id
+            )
+            if result.function_error is not None:
+                return answers.function_failed()
+            response = responses.infer_v2(result.payload, remap=True)
+        except AwsError as error:
+            return answers.refused(error)
+        except responses.MalformedProxyResponse as error:
+            log.info("The answer of %s to request %s cannot be sent: %s", target.function_arn, request.id, error)
+            return answers.function_failed()
+        response.headers.append((b"x-amzn-trace-id", facts.trace_id.encode("latin-1", "replace")))
+        return response
+
+    async def _caller(self, request: Request, target: UrlTarget) -> Caller:
+        if len(request.body) < LARGE_BODY:
+            verified = self._gate.verify(request, _Signed)
+        else:
+            loop = asyncio.get_running_loop()
+            verified = await loop.run_in_executor(self._workers, self._gate.verify, request, _Signed)
+        if verified.region != target.region:
+            raise answers.wrong_region(verified.region)
+        return verified.caller
+
+
+def _api(target: UrlTarget, address: Address, caller: Caller | None) -> ApiFacts:
+    return ApiFacts(
+        account_id="anonymous" if caller is None else target.account,
+        api_id=target.id,
+        domain_name=address.domain_name,
+        domain_prefix=target.id,
+    )
+
+
+def _authorizer(caller: Caller | None) -> dict[str, Any] | None:
+    if caller is None:
+        return None
+    return {
+        "iam": {
+            "accessKey": caller.access_key_id,
+            "accountId": caller.account,
+            "callerId": caller.user_id,
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": caller.arn,
+            "userId": caller.user_id,
+        }
+    }
