@@ -2,6 +2,62 @@ CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
 );
+CREATE TABLE apigateway_accounts (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (account, region)
+);
+CREATE TABLE apigateway_apis (
+	id VARCHAR NOT NULL, 
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE apigateway_deployments (
+	api_id VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	created_s INTEGER NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (api_id, id)
+);
+CREATE TABLE apigateway_stages (
+	api_id VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	deployment_id VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (api_id, name)
+);
+CREATE TABLE lambda_aliases (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	version VARCHAR NOT NULL, 
+	weights BLOB NOT NULL, 
+	description VARCHAR NOT NULL, 
+	revision_id VARCHAR NOT NULL, 
+	PRIMARY KEY (account, region, function, name)
+);
+CREATE TABLE lambda_code_signing (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	config VARCHAR NOT NULL, 
+	PRIMARY KEY (account, region, function)
+);
+CREATE TABLE lambda_code_signing_configs (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	description VARCHAR, 
+	publishers BLOB NOT NULL, 
+	policy VARCHAR NOT NULL, 
+	tags BLOB NOT NULL, 
+	modified_ms INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, id)
+);
 CREATE TABLE lambda_functions (
 	account VARCHAR NOT NULL, 
 	region VARCHAR NOT NULL, 
@@ -19,5 +75,77 @@ CREATE TABLE lambda_functions (
 	reserved_concurrency INTEGER, 
 	PRIMARY KEY (account, region, name)
 );
+CREATE TABLE lambda_layer_numbers (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	last INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, name)
+);
+CREATE TABLE lambda_layer_versions (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	number INTEGER NOT NULL, 
+	description VARCHAR NOT NULL, 
+	runtimes VARCHAR, 
+	architectures VARCHAR, 
+	license_info VARCHAR, 
+	code_sha256 VARCHAR NOT NULL, 
+	code_size INTEGER NOT NULL, 
+	unzipped_size INTEGER NOT NULL, 
+	created_ms INTEGER NOT NULL, 
+	statements BLOB, 
+	revision_id VARCHAR, 
+	PRIMARY KEY (account, region, name, number)
+);
+CREATE TABLE lambda_policies (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	qualifier VARCHAR NOT NULL, 
+	statements BLOB NOT NULL, 
+	PRIMARY KEY (account, region, function, qualifier)
+);
+CREATE TABLE lambda_urls (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	qualifier VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	settings BLOB NOT NULL, 
+	created_ms INTEGER NOT NULL, 
+	modified_ms INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, function, qualifier)
+);
+CREATE TABLE lambda_version_numbers (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	last INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, name)
+);
+CREATE TABLE lambda_versions (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	version INTEGER NOT NULL, 
+	description VARCHAR, 
+	settings BLOB NOT NULL, 
+	environment BLOB, 
+	code_sha256 VARCHAR NOT NULL, 
+	code_size INTEGER NOT NULL, 
+	state VARCHAR NOT NULL, 
+	revision_id VARCHAR NOT NULL, 
+	generation VARCHAR NOT NULL, 
+	modified_ms INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, name, version)
+);
+CREATE INDEX apigateway_apis_account ON apigateway_apis (account, region);
+CREATE INDEX lambda_code_signing_config ON lambda_code_signing (account, region, config);
 CREATE INDEX lambda_functions_code ON lambda_functions (code_sha256);
+CREATE INDEX lambda_functions_usage ON lambda_functions (account, region, code_size);
+CREATE UNIQUE INDEX lambda_urls_id ON lambda_urls (id);
+CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
+CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
 INSERT INTO alembic_version (version_num) VALUES ('0006');
