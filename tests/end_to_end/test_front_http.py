@@ -54,6 +54,9 @@ class Echo:
         whom = (request.sandbox_id or "").encode()
         return Response(200, [(b"x-sandbox", whom)], request.method.encode() + b" " + request.body)
 
+    def body_limit(self, request: Request) -> int:
+        return 1 << 40
+
     def too_large(self, request: Request, limit: int) -> Response:
         assert request.body == b""
         return Response(413, body=f"{request.method} {request.raw_path.decode()} over {limit}".encode())

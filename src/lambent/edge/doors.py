@@ -10,15 +10,16 @@ them: each door has its own authorization and CORS.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from lambent.request import Request, Response
 
-_SUFFIXES = ("localhost", "localhost.localstack.cloud", "amazonaws.com")
-#: Host headers remembered as being of no door.
-_PLAIN_LIMIT = 1024
+#: Also AWS's own, for clients that resolve them to this machine (curl --resolve, /etc/hosts).
+_SUFFIXES = ("localhost", "localhost.localstack.cloud", "amazonaws.com", "on.aws")
+#: Host headers remembered with the door that they lead to.
+_HOSTS_LIMIT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ class Address:
 
 
 class Door(Protocol):
+    @property
+    def body_limit(self) -> int:
+        """Bytes; larger requests are not read but given to `too_large`."""
+
+    def too_large(self, request: Request, address: Address) -> Response:
+        """The answer to a request whose body, left out here, is larger than `body_limit`."""
+
     async def answer(self, request: Request, address: Address) -> Response:
         """Never raises: its clients know nothing of AWS's errors."""
 
@@ -42,39 +50,51 @@ class Door(Protocol):
 class Doors:
     """Doors by the label that tells them: `lambda-url`, `execute-api`."""
 
-    def __init__(self, doors: Mapping[str, Door], suffixes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        suffixes: Sequence[str] = (),
+        allows: Callable[[str], bool] = lambda name: True,
+    ) -> None:
+        """`allows` says whether a host may ask for a path form: under `--auth off` any other may be a name that a web
+        page has bound to this machine, to read what functions answer (DNS rebinding)."""
         self._doors = dict(doors)
         self._suffixes = tuple(f".{suffix.strip('.').lower()}" for suffix in (*_SUFFIXES, *suffixes) if suffix)
-        #: Hosts that are of no door; a handful in practice.
-        self._plain: set[bytes] = set()
+        self._allows = allows
+        #: What hosts lead to; a handful in practice.
+        self._hosts: dict[bytes, tuple[Door, str, str] | None] = {}
 
     def find(self, request: Request) -> tuple[Door, Address] | None:
         """The door that a request is for; None for an AWS API call or Lambent's own paths."""
         host = request.header(b"host") or b""
-        if host not in self._plain:
-            found = self._by_host(host, request.raw_path)
-            if found is not None:
-                return found
-            if len(self._plain) < _PLAIN_LIMIT:
-                self._plain.add(host)
         path = request.raw_path
+        try:
+            found = self._hosts[host]
+        except KeyError:
+            found = self._by_host(host)
+            if len(self._hosts) >= _HOSTS_LIMIT:
+                self._hosts.clear()
+            self._hosts[host] = found
+        if found is not None:
+            return found[0], Address(found[1], found[2], path)
         if path.startswith((b"/_aws/", b"/restapis/")):
-            return self._by_path(host, path)
+            name = _name_of(host)
+            return self._by_path(name, path) if self._allows(name) else None
         return None
 
-    def _by_host(self, host: bytes, path: bytes) -> tuple[Door, Address] | None:
-        name = host.decode("latin-1").partition(":")[0].rstrip(".").lower()
+    def _by_host(self, host: bytes) -> tuple[Door, str, str] | None:
+        """Door, id and name of a host."""
+        name = _name_of(host)
         identifier, _, rest = name.partition(".")
         label, _, rest = rest.partition(".")
         door = self._doors.get(label)
         _region, _, suffix = rest.partition(".")
-        if door is None or not f".{suffix}".endswith(self._suffixes):
+        if door is None or not identifier or not f".{suffix}".endswith(self._suffixes):
             return None
-        return door, Address(identifier, name, path or b"/")
+        return door, identifier, name
 
-    def _by_path(self, host: bytes, path: bytes) -> tuple[Door, Address] | None:
+    def _by_path(self, domain_name: str, path: bytes) -> tuple[Door, Address] | None:
         parts = path.split(b"/", 4)
-        domain_name = host.decode("latin-1").partition(":")[0].lower()
         if parts[1] == b"restapis":
             # /restapis/<id>/<stage>/_user_request_[/…]; anything else below /restapis is the control plane's.
             door = self._doors.get("execute-api")
@@ -87,3 +107,11 @@ class Doors:
             return None
         rest = b"/" + parts[4] if len(parts) > 4 else b"/"
         return door, Address(parts[3].decode("latin-1"), domain_name, rest)
+
+
+def _name_of(host: bytes) -> str:
+    """`[::1]:4566` → `::1`, `abc.lambda-url.us-east-1.localhost:4566` → the same less its port."""
+    text = host.decode("latin-1").lower()
+    if text.startswith("["):
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0].rstrip(".")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Mapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
@@ -87,8 +88,16 @@ class Pipeline:
             log.exception("Request %s (%s) failed.", request.id, operation.name if operation else request.method)
             return wire.serialize_error(operation, _failure(operation), request)
 
+    def body_limit(self, request: Request) -> int:
+        """How much of a large body `transport` should read; its own limit stands above."""
+        door = self._doors.find(request)
+        return sys.maxsize if door is None else door[0].body_limit
+
     def too_large(self, request: Request, limit: int) -> Response:
         """For a request whose body `transport` did not read."""
+        door = self._doors.find(request)
+        if door is not None:
+            return door[0].too_large(request, door[1])
         message = f"Request must be smaller than {limit} bytes"
         try:
             operation = self._router.match(request)

@@ -24,6 +24,9 @@ class Application(Protocol):
 
     async def answer(self, request: Request) -> Response: ...
 
+    def body_limit(self, request: Request) -> int:
+        """How large the body of `request`, of which only the head is known, may be; asked where it is large."""
+
     def too_large(self, request: Request, limit: int) -> Response:
         """The answer to a request whose body, left out here, is larger than `limit` bytes."""
 
@@ -99,6 +102,7 @@ class Connection(asyncio.Protocol):
         # Per request, while it is read
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
+        self.names: list[bytes] = []
         self.chunks: list[bytes] = []
         self.hosts = 0
         self.expects = False
@@ -108,6 +112,8 @@ class Connection(asyncio.Protocol):
         self.reading_body = False
         self.head_bytes = 0
         self.body_bytes = 0
+        #: Of this request; 0 until the application is asked.
+        self.body_limit = 0
         self.body_started = 0.0
 
     def __repr__(self) -> str:
@@ -176,6 +182,7 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
+        self.names = []
         self.chunks = []
         self.hosts = 0
         self.expects = False
@@ -183,12 +190,14 @@ class Connection(asyncio.Protocol):
         self.content_length = 0
         self.reading_head = True
         self.body_bytes = 0
+        self.body_limit = 0
         self._set_deadline()
 
     def on_url(self, url: bytes) -> None:
         self.url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self.names.append(name)
         name = name.lower()
         if name in TRANSPORT_HEADERS:
             if name == b"host":
@@ -207,7 +216,7 @@ class Connection(asyncio.Protocol):
             self._refuse(400, "BadRequestException", "A request needs exactly one Host header.")
         elif self.head_bytes > self.limits.head_bytes and self._head_size() > self.limits.head_bytes:
             self._refuse_head()
-        elif self.content_length > self.limits.body_bytes:
+        elif self._is_too_large(self.content_length):
             self._refuse_body()
         elif self.content_length or self.is_chunked:
             self.reading_body = True
@@ -221,7 +230,7 @@ class Connection(asyncio.Protocol):
             return
         self.chunks.append(body)
         self.body_bytes += len(body)
-        if self.body_bytes > self.limits.body_bytes:
+        if self._is_too_large(self.body_bytes):
             self._refuse_body()
         else:
             self._set_deadline()
@@ -255,8 +264,27 @@ class Connection(asyncio.Protocol):
                 return None
         method = self.parser.get_method().decode("ascii")
         return Request(
-            method, path, query, self.headers, body, ids.request_id(), self.client_host, "http", self.sandbox_id
+            method,
+            path,
+            query,
+            self.headers,
+            body,
+            ids.request_id(),
+            self.client_host,
+            "http",
+            self.sandbox_id,
+            self.names,
         )
+
+    def _is_too_large(self, size: int) -> bool:
+        """Is a body of `size` bytes, or of which that many have come, more than this request may bring?"""
+        if size <= self.limits.unasked_bytes and size <= self.limits.body_bytes:
+            return False
+        if not self.body_limit:
+            request = self._request(b"")
+            asked = self.limits.body_bytes if request is None else self.application.body_limit(request)
+            self.body_limit = min(asked, self.limits.body_bytes)
+        return size > self.body_limit
 
     def _let_continue(self) -> None:
         """Tell a client that waits with its body (Expect: 100-continue) to send it; its time starts now."""
@@ -384,7 +412,7 @@ class Connection(asyncio.Protocol):
         if request is None:
             self._refuse(400, "BadRequestException", "The request target is not a path.")
             return
-        response = self.application.too_large(request, self.limits.body_bytes)
+        response = self.application.too_large(request, self.body_limit)
         exchange = Exchange(request, keep_alive=False, chunks=True)
         self._end_with(self._head(exchange, response, False, length=len(response.body)) + response.body)
 

@@ -13,6 +13,8 @@ class Limits:
     head_bytes: int = MIB
     #: AWS's limit of the control plane: 50 MB of zip in base64, and a little.
     body_bytes: int = 70_167_211
+    #: Bodies up to this are read whoever they are for; of larger ones the application says how much it takes.
+    unasked_bytes: int = 6 * MIB
     #: From a request's first byte (or the connection's start) to the end of its head.
     head_seconds: float = 20.0
     #: A body may take this long and one second more per `body_rate` bytes received.
