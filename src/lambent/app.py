@@ -8,7 +8,8 @@ import gc
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.dispatch import Dispatch
 from lambent.edge.doors import Doors
 from lambent.edge.execute_api.door import ExecuteApiDoor
+from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
 from lambent.edge.local import LocalRoutes
@@ -56,6 +58,15 @@ GC_THRESHOLDS = (20_000, 20, 20)
 
 class RegionFailed(Exception):
     """A sentence: why the region cannot start, or had to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What `--auth` puts before requests."""
+
+    gate: SignatureVerifier | AnyCaller
+    guard: Guard
+    operator: OperatorCheck
 
 
 class App:
@@ -146,10 +157,16 @@ class App:
             invoker=invoker,
             clock=self._clock,
             account_concurrency=config.account_concurrency,
+            host_suffix=config.host_suffix,
             use_runtime=readiness.use,
         )
         await functions.start()
         stack.push_async_callback(functions.stop)
+
+        access = self._access(keys)
+        workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
+        stack.callback(workers.shutdown)
+        urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
 
         apis = ApiGatewayService(database=database, functions=functions.calls, logs=logs, clock=self._clock)
         http_apis = ApiGatewayV2Service(database=database, functions=functions.calls, logs=logs, clock=self._clock)
@@ -165,13 +182,15 @@ class App:
                 "apigateway": apis.operations,
                 "apigatewayv2": http_apis.operations,
             },
-            doors=Doors({"execute-api": ExecuteApiDoor([])}, (config.host_suffix,)),
-            keys=keys,
+            doors=Doors(
+                {"lambda-url": urls, "execute-api": ExecuteApiDoor([])}, (config.host_suffix,), access.guard.allows
+            ),
+            access=access,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
             resettables=[apis, http_apis, functions, invoker, logs],
             statistics={"invoker": invoker.statistics, "logs": logs.statistics},
-            stack=stack,
+            workers=workers,
         )
         await self._transport.start(listener, pipeline)
         stack.push_async_callback(self._transport.stop)
@@ -185,28 +204,21 @@ class App:
         *,
         services: Mapping[str, Sequence[object]],
         doors: Doors,
-        keys: KnownKeys,
+        access: Access,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
-        stack: contextlib.AsyncExitStack,
+        workers: Executor,
     ) -> Pipeline:
-        config = self.config
-        strict = config.auth is not AuthMode.OFF
-        verifier = SignatureVerifier(keys, self._clock)
-        workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
-        stack.callback(workers.shutdown)
-        health = Health(tuple(services), config.region, self.isolation)
-        # A function on the host's network looks like any client, so then even `--auth off` asks for the root key.
-        signed = strict or self._shares_network
-        operator = OperatorCheck(keys.root.caller.access_key_id, verifier if signed else None)
+        operator = access.operator
+        health = Health(tuple(services), self.config.region, self.isolation)
         reset = Reset(resettables, operator)
         return Pipeline(
             router=wire.Router(wire.ApiModels(tuple(services))),
-            gate=verifier if strict else AnyCaller(keys, config.region),
+            gate=access.gate,
             authorizer=AllowEverything(),
             dispatch=Dispatch(services),
-            guard=Guard() if strict else BrowserGuard(config.host, (config.host_suffix,)),
+            guard=access.guard,
             doors=doors,
             local=LocalRoutes(
                 gets={
@@ -221,6 +233,16 @@ class App:
             ),
             workers=workers,
         )
+
+    def _access(self, keys: KnownKeys) -> Access:
+        config = self.config
+        verifier = SignatureVerifier(keys, self._clock)
+        root = keys.root.caller.access_key_id
+        if config.auth is not AuthMode.OFF:
+            return Access(verifier, Guard(), OperatorCheck(root, verifier))
+        # A function on the host's network looks like any client, so then even `--auth off` asks for the root key.
+        operator = OperatorCheck(root, verifier if self._shares_network else None)
+        return Access(AnyCaller(keys, config.region), BrowserGuard(config.host, (config.host_suffix,)), operator)
 
     async def _start_supervisor(self, port: int) -> IsolationReport:
         report = await self._supervisor.start(port, self._fail)

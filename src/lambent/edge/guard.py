@@ -22,6 +22,10 @@ class Guard:
     def check(self, request: Request) -> None:
         """Raises AccessDeniedException for a request that a foreign web page may have caused."""
 
+    def allows(self, name: str) -> bool:
+        """May a request name this host?"""
+        return True
+
 
 class BrowserGuard(Guard):
     def __init__(self, bound_host: str, suffixes: Sequence[str] = ()) -> None:
