@@ -92,7 +92,7 @@ def test_a_function_without_policy_or_code_signing_says_so(
     assert refused(client.get_policy, FunctionName=name) == (
         404,
         "ResourceNotFoundException",
-        "No policy is associated with the given resource.",
+        "The resource you requested does not exist.",
     )
     signing = client.get_function_code_signing_config(FunctionName=name)
     assert signing["ResponseMetadata"]["HTTPStatusCode"] == 200

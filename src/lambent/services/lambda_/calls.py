@@ -6,14 +6,16 @@ from lambent.arn import Arn
 from lambent.errors import AccessDeniedException
 from lambent.ports import Asker, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
 from lambent.services.lambda_.errors import ResourceNotFoundException
+from lambent.services.lambda_.permissions.decisions import Decisions
 
 
 class Calls:
     """Implements ports.FunctionCalls."""
 
-    def __init__(self, directory: FunctionDirectory, invoker: Invoker) -> None:
+    def __init__(self, directory: FunctionDirectory, decisions: Decisions, invoker: Invoker) -> None:
         self._directory = directory
         self._invoker = invoker
+        self.allows = decisions.allows
 
     def resolve(self, arn: str) -> FunctionVersion | None:
         parts = Arn.parse(arn)
@@ -24,9 +26,6 @@ class Calls:
         if kind != "function":
             return None
         return self._directory.find(parts.account, parts.region, name, qualifier or None)
-
-    def allows(self, arn: str, asker: Asker) -> bool:
-        return False
 
     async def call(
         self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""

@@ -44,6 +44,10 @@ class RequestEntityTooLargeException(AwsError):
     status = 413
 
 
+class PolicyLengthExceededException(AwsError):
+    """The permissions policy for the resource is too large."""
+
+
 class CodeStorageExceededException(AwsError):
     """Code storage limit exceeded."""
 

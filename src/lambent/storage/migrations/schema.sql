@@ -29,6 +29,21 @@ CREATE TABLE apigateway_stages (
 	document BLOB NOT NULL, 
 	PRIMARY KEY (api_id, name)
 );
+CREATE TABLE http_api_deployments (
+	api_id VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	number INTEGER NOT NULL, 
+	auto_deployed INTEGER NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (api_id, id)
+);
+CREATE TABLE http_apis (
+	id VARCHAR NOT NULL, 
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE TABLE lambda_aliases (
 	account VARCHAR NOT NULL, 
 	region VARCHAR NOT NULL, 
@@ -114,8 +129,8 @@ CREATE TABLE lambda_urls (
 	qualifier VARCHAR NOT NULL, 
 	id VARCHAR NOT NULL, 
 	settings BLOB NOT NULL, 
-	created_ms INTEGER NOT NULL, 
-	modified_ms INTEGER NOT NULL, 
+	created_ns INTEGER NOT NULL, 
+	modified_ns INTEGER NOT NULL, 
 	PRIMARY KEY (account, region, function, qualifier)
 );
 CREATE TABLE lambda_version_numbers (
@@ -142,6 +157,7 @@ CREATE TABLE lambda_versions (
 	PRIMARY KEY (account, region, name, version)
 );
 CREATE INDEX apigateway_apis_account ON apigateway_apis (account, region);
+CREATE INDEX http_apis_region ON http_apis (account, region);
 CREATE INDEX lambda_code_signing_config ON lambda_code_signing (account, region, config);
 CREATE INDEX lambda_functions_code ON lambda_functions (code_sha256);
 CREATE INDEX lambda_functions_usage ON lambda_functions (account, region, code_size);

@@ -1,4 +1,4 @@
-"""What deploy tools ask of every function before permissions and code signing exist: AWS's answers for "none"."""
+"""Resource policies of functions, versions and aliases; and code signing, of which there is none."""
 
 from __future__ import annotations
 
@@ -6,21 +6,59 @@ from typing import Any
 
 from lambent.context import Context
 from lambent.services.lambda_.changes import Functions
-from lambent.services.lambda_.errors import ResourceNotFoundException
-from lambent.services.lambda_.names import LATEST, function_name, latest_name
+from lambent.services.lambda_.errors import InvalidParameterValueException, ResourceNotFoundException
+from lambent.services.lambda_.names import LATEST, FunctionName, function_name, latest_name
+from lambent.services.lambda_.permissions.changes import Permissions, Wording
+from lambent.services.lambda_.permissions.domain import (
+    ResourcePolicy,
+    encoded,
+    function_statement,
+    with_statement,
+    without_statement,
+)
+
+ADDING = Wording(missing="Function not found", latest="GetPolicy")
+REMOVING = Wording(missing="No policy found for", latest="GetFunction/GetAlias")
 
 
 class PermissionOperations:
-    def __init__(self, functions: Functions) -> None:
+    def __init__(self, functions: Functions, permissions: Permissions) -> None:
         self._functions = functions
+        self._permissions = permissions
+
+    async def AddPermission(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = _name(context, params, "AddPermission")
+        if name.qualifier == LATEST:
+            raise InvalidParameterValueException("We currently do not support adding policies for $LATEST.")
+        statement = function_statement(params, name.region, name.arn)
+        await self._permissions.change(
+            name, params.get("RevisionId"), ADDING, lambda policy: with_statement(policy, statement)
+        )
+        return {"Statement": encoded(statement)}
+
+    async def RemovePermission(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name = _name(context, params, "RemovePermission")
+
+        def change(policy: ResourcePolicy | None) -> ResourcePolicy | None:
+            if policy is None:
+                raise ResourceNotFoundException("No policy is associated with the given resource.")
+            return without_statement(policy, params["StatementId"])
+
+        await self._permissions.change(name, params.get("RevisionId"), REMOVING, change)
+        return {}
 
     async def GetPolicy(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = function_name(context, params["FunctionName"], params.get("Qualifier"), action="GetPolicy")
-        if name.qualifier not in (None, LATEST):
-            raise name.not_found()
-        await self._functions.find(name)
-        raise ResourceNotFoundException("No policy is associated with the given resource.")
+        name = _name(context, params, "GetPolicy")
+        found = await self._permissions.find(name)
+        if found is None:
+            raise ResourceNotFoundException("The resource you requested does not exist.")
+        policy, revision_id = found
+        return {"Policy": policy.document(), "RevisionId": revision_id}
 
     async def GetFunctionCodeSigningConfig(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         await self._functions.find(latest_name(context, params, action="GetFunctionCodeSigningConfig"))
         return {}
+
+
+def _name(context: Context, params: dict[str, Any], action: str) -> FunctionName:
+    return function_name(context, params["FunctionName"], params.get("Qualifier"), action=action)

@@ -1,0 +1,102 @@
+"""Who may invoke what, from memory: compiled resource policies, and what they said the last times they were asked.
+
+Rebuilt from the rows at start, replaced after each commit. Used on the event loop only. Identity-based policies do not
+exist here yet, so an authenticated principal of the function's own account may invoke it unless its policy says no.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from lambent.arn import Arn, function_arn
+from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate, parse
+from lambent.ports import Asker
+from lambent.services.lambda_.names import LATEST
+from lambent.services.lambda_.permissions.domain import INVOKE, INVOKE_URL, ResourcePolicy
+from lambent.services.lambda_.permissions.store import Key
+
+#: Answers remembered; more are not asked for in practice, so then all are forgotten.
+KNOWN_LIMIT = 10_000
+
+ANYBODY = "*"
+
+
+class Decisions:
+    def __init__(self) -> None:
+        #: By function, then by qualifier, `$LATEST` for the function itself.
+        self._policies: dict[Key, dict[str, Policy]] = {}
+        self._known: dict[tuple[str, Asker], bool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Decisions [policies of {len(self._policies)} functions, {len(self._known)} known answers]>"
+
+    def put(self, key: Key, qualifier: str, policy: ResourcePolicy | None) -> None:
+        """None: there is none any more."""
+        if policy is None:
+            self.remove(key, qualifier)
+            return
+        self._policies.setdefault(key, {})[qualifier] = parse(policy.document())
+        self._known.clear()
+
+    def remove(self, key: Key, qualifier: str | None) -> None:
+        """Of one qualifier; None: of all."""
+        if qualifier is None:
+            self._policies.pop(key, None)
+        elif of_function := self._policies.get(key):
+            of_function.pop(qualifier, None)
+        self._known.clear()
+
+    def clear(self) -> None:
+        self._policies.clear()
+        self._known.clear()
+
+    def allows(self, arn: str, asker: Asker) -> bool:
+        """May `asker` invoke the function, version or alias at `arn`?"""
+        known = self._known.get((arn, asker))
+        return self._decide(arn, asker) if known is None else known
+
+    def _decide(self, arn: str, asker: Asker) -> bool:
+        if len(self._known) >= KNOWN_LIMIT:
+            self._known.clear()
+        allowed = self._known[arn, asker] = self._ask(arn, asker)
+        return allowed
+
+    def _ask(self, arn: str, asker: Asker) -> bool:
+        parts = Arn.parse(arn)
+        if parts is None:
+            return False
+        _, name, qualifier = (*parts.resource.split(":", 2), LATEST)[:3]
+        policy = self._policies.get((parts.account, parts.region, name), {}).get(qualifier)
+        # $LATEST shares the policy and the ARN of the function, whether it is named or not.
+        resource = function_arn(parts.region, parts.account, name, None if qualifier == LATEST else qualifier)
+        is_own = asker.caller is not None and asker.caller.account == parts.account
+        # Since October 2025 a URL needs both: the URL to be invoked, and the function through it.
+        actions = (INVOKE_URL, INVOKE) if asker.url_auth_type else (INVOKE,)
+        return all(_permits(policy, action, resource, asker, is_own) for action in actions)
+
+
+def _permits(policy: Policy | None, action: str, resource: str, asker: Asker, is_own: bool) -> bool:
+    if policy is None:
+        return is_own
+    effect = evaluate(policy, Question(action, resource, _principal(asker), _context(action, asker))).effect
+    return effect is Effect.ALLOW or (is_own and effect is not Effect.DENY)
+
+
+def _principal(asker: Asker) -> Principal:
+    if asker.caller is not None:
+        return Principal.of_caller(asker.caller)
+    return Principal.anonymous() if asker.principal == ANYBODY else Principal.service(asker.principal)
+
+
+def _context(action: str, asker: Asker) -> Mapping[str, Sequence[str]]:
+    """Condition keys of `action`. Organizations and Alexa's tokens do not exist here, so their keys never do."""
+    context: dict[str, Sequence[str]] = {}
+    if asker.source_arn:
+        context["aws:sourcearn"] = (asker.source_arn,)
+    if asker.source_account:
+        context["aws:sourceaccount"] = (asker.source_account,)
+    if action == INVOKE_URL:
+        context["lambda:functionurlauthtype"] = (asker.url_auth_type,)
+    else:
+        context["lambda:invokedviafunctionurl"] = ("true" if asker.url_auth_type else "false",)
+    return context
