@@ -38,6 +38,8 @@ class FunctionVersion:
     code_root: Path
     #: Extracted layers in order, merged into /opt.
     layers: tuple[Path, ...] = ()
+    #: (ARN of an EFS access point, /mnt/<name>)
+    file_systems: tuple[tuple[str, str], ...] = ()
     #: CodeSha256 of the package, base64.
     code_sha256: str = ""
     memory_mb: int = 128
@@ -124,8 +126,8 @@ class Invoker(Protocol):
         (TooManyRequestsException, InvalidRuntimeException, ServiceException).
         """
 
-    def retire(self, account: str, region: str, name: str) -> None:
-        """The function changed or is gone: its environments finish what they run and are thrown away."""
+    def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
+        """This version (None: every one) changed or is gone: its environments finish what they run and go."""
 
 
 # ---- functions as others call them --------------------------------------------------------------------------------

@@ -141,10 +141,12 @@ class Invoker:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    def retire(self, account: str, region: str, name: str) -> None:
+    def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
         for group in self._pool.groups():
             function = group.about
-            if (function.name, function.account, function.region) == (name, account, region):
+            if (function.name, function.account, function.region) != (name, account, region):
+                continue
+            if version is None or function.version == version:
                 self._act(self._pool.retire(group.key))
 
     def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:

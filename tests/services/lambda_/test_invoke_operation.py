@@ -61,7 +61,7 @@ class Echo:
         tail = b"START\nEND\n" if invocation.log_tail else None
         return InvokeResult(invocation.payload, self._function_error, "$LATEST", tail, record)
 
-    def retire(self, account: str, region: str, name: str) -> None: ...
+    def retire(self, account: str, region: str, name: str, version: str | None = None) -> None: ...
 
 
 def invoke(invoker: Echo | None = None, directory: OneFunction | None = None, **params: Any) -> dict[str, Any]:

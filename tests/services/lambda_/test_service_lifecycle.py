@@ -41,7 +41,7 @@ class Retired:
     async def invoke(self, function: FunctionVersion, invocation: Invocation) -> InvokeResult:
         raise AssertionError("nothing is invoked here")
 
-    def retire(self, account: str, region: str, name: str) -> None:
+    def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
         self.keys.append((account, region, name))
 
 

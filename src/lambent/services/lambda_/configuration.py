@@ -4,13 +4,17 @@ option                         | here
 -------------------------------|-------------------------------------------------------------------------------------
 Role                           | syntax (by the model) and account checked; existence and trust follow with IAM
 Runtime                        | any id of AWS's; a retired one is logged; one not installed here fails at Invoke
-Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Environment, Tags | acted on
+Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Environment, Tags, Publish | acted on
 Architectures                  | acted on: one that is not this machine's fails at Invoke
 TracingConfig                  | acted on: Active marks the trace header of every invocation as sampled
 Code.ZipFile                   | acted on
 Code.S3*                       | refused as AWS does for a bucket that is not there: there is no S3 here yet
-Layers                         | refused as AWS does for layers that are not there: there are none yet
-CodeSigningConfigArn           | refused as AWS does for one that is not there
+Layers                         | acted on (`references`, `layers.use`)
+CodeSigningConfigArn           | acted on (`signing`): there is no signer, so every package counts as unsigned
+FileSystemConfigs              | acted on: an access point is a folder that the operator names (`file_systems`)
+VpcConfig                      | reported as AWS does; what a function reaches stays the same (docs/operations.md)
+KMSKeyArn                      | syntax checked and echoed; the region's own key seals the environment
+ImageUri, PackageType Image    | refused
 all in `_REFUSED`              | refused with the reason there; their empty forms, which Terraform sends, are accepted
 """
 
@@ -26,19 +30,15 @@ from lambent.arn import Arn
 from lambent.context import Context
 from lambent.errors import AccessDeniedException, ValidationException
 from lambent.services.lambda_ import variables
-from lambent.services.lambda_.domain import Settings
-from lambent.services.lambda_.errors import (
-    CodeSigningConfigNotFoundException,
-    InvalidParameterValueException,
-    UnsupportedHere,
-)
+from lambent.services.lambda_.domain import Settings, Vpc
+from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
+from lambent.services.lambda_.references import Referenced
 
 log = logging.getLogger(__name__)
 
 MAX_MEMORY_MB = 10240
 MAX_TIMEOUT_S = 900
 MAX_TMP_MB = 10240
-MAX_LAYERS = 5
 
 #: What AWS lets be created today; every other id of its enum is retired.
 CURRENT_RUNTIMES = frozenset(
@@ -54,20 +54,11 @@ CURRENT_RUNTIMES = frozenset(
     for version in versions
 )
 
-_NO_VERSIONS = "functions have no published versions yet."
-
 #: Option → whether a value asks for anything, and why it is refused then.
 _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "Publish": (bool, f"{_NO_VERSIONS} Leave it out and invoke $LATEST."),
-    "PublishTo": (bool, _NO_VERSIONS),
-    "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", _NO_VERSIONS),
-    "VpcConfig": (
-        lambda value: any(value.get(name) for name in ("SubnetIds", "SecurityGroupIds", "Ipv6AllowedForDualStack")),
-        "there are no VPCs here. Leave it out or empty.",
-    ),
+    "PublishTo": (bool, "capacity providers do not exist here."),
+    "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "snapshots cannot be taken yet."),
     "DeadLetterConfig": (lambda value: value.get("TargetArn"), "asynchronous invocations do not exist yet."),
-    "KMSKeyArn": (bool, "there is no KMS here; environment variables are sealed with the region's own key."),
-    "FileSystemConfigs": (bool, "file systems cannot be mounted yet."),
     "ImageConfig": (lambda value: any(value.values()), "container images cannot be run yet; use PackageType Zip."),
     "TenancyConfig": (bool, "tenant isolation does not exist yet."),
     "CapacityProviderConfig": (bool, "capacity providers do not exist here."),
@@ -77,7 +68,7 @@ _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def created_settings(context: Context, params: dict[str, Any]) -> Settings:
+def created_settings(context: Context, params: dict[str, Any], referenced: Referenced) -> Settings:
     """The settings of a new function, AWS's defaults for what is not given."""
     if params.get("PackageType") == "Image":
         raise UnsupportedHere("PackageType Image", "container images cannot be run yet; use Zip.")
@@ -86,13 +77,13 @@ def created_settings(context: Context, params: dict[str, Any]) -> Settings:
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
     base = Settings(role=params["Role"], runtime=params["Runtime"], handler=params["Handler"])
-    base = updated_settings(context, base, params)
+    base = updated_settings(context, base, params, referenced)
     return msgspec.structs.replace(base, architecture=architecture(params) or base.architecture)
 
 
-def updated_settings(context: Context, current: Settings, params: dict[str, Any]) -> Settings:
+def updated_settings(context: Context, current: Settings, params: dict[str, Any], referenced: Referenced) -> Settings:
     """`current` with what `params` give; raises AWS's error for the first option that is wrong or refused."""
-    refuse_unsupported(context, params)
+    refuse_unsupported(params)
     changes: dict[str, Any] = {
         ours: params[theirs]
         for theirs, ours in (
@@ -109,8 +100,17 @@ def updated_settings(context: Context, current: Settings, params: dict[str, Any]
         changes["tmp_mb"] = storage["Size"]
     if mode := (params.get("TracingConfig") or {}).get("Mode"):
         changes["tracing_mode"] = mode
+    if (key := params.get("KMSKeyArn")) is not None:
+        changes["kms_key_arn"] = _checked_key(key)
+    if (vpc := params.get("VpcConfig")) is not None:
+        changes["vpc"] = _vpc(vpc)
+    if referenced.layers is not None:
+        changes["layers"] = referenced.layers
+    if referenced.file_systems is not None:
+        changes["file_systems"] = referenced.file_systems
     settings: Settings = msgspec.structs.replace(current, **changes, **_logging(current, params.get("LoggingConfig")))
     _check_limits(settings)
+    _check_reach(settings, "file_systems" in changes)
     if "role" in changes:
         _check_role(context, settings.role)
     if "runtime" in changes:
@@ -131,32 +131,41 @@ def architecture(params: dict[str, Any]) -> str | None:
     return given[0] if given else None
 
 
-def refuse_unsupported(context: Context, params: dict[str, Any]) -> None:
+def refuse_unsupported(params: dict[str, Any]) -> None:
     """Raise for the first option in `params` that this region cannot act on."""
     for option, (asks, reason) in _REFUSED.items():
         value = params.get(option)
         if value is not None and asks(value):
             raise UnsupportedHere(option, reason)
-    _refuse_layers(context, params.get("Layers") or [])
-    if arn := params.get("CodeSigningConfigArn"):
-        raise CodeSigningConfigNotFoundException(
-            "The code signing configuration cannot be found. "
-            f"Check that the provided configuration is not deleted: {arn}."
+
+
+def _vpc(given: dict[str, Any]) -> Vpc | None:
+    subnets, groups = given.get("SubnetIds") or (), given.get("SecurityGroupIds") or ()
+    if bool(subnets) != bool(groups):
+        raise InvalidParameterValueException("SubnetIds and SecurityIds must coexist or be both empty list.")
+    return Vpc(tuple(subnets), tuple(groups), bool(given.get("Ipv6AllowedForDualStack"))) if subnets else None
+
+
+def _checked_key(key: str) -> str | None:
+    """None for "", which takes a key away."""
+    arn = Arn.parse(key)
+    if key and (arn is None or arn.service != "kms" or not arn.resource.startswith(("key/", "alias/"))):
+        raise InvalidParameterValueException(f"The KMSKeyArn is not the ARN of a key: {key}")
+    return key or None
+
+
+def _check_reach(settings: Settings, mounts_anew: bool) -> None:
+    """A file system is reached through a VPC, though nothing here depends on it: what works here works on AWS."""
+    if not settings.file_systems or settings.vpc is not None:
+        return
+    arn = settings.file_systems[0].arn
+    if mounts_anew:
+        raise InvalidParameterValueException(
+            f"Function must be configured to execute in a VPC to reference access point {arn}."
         )
-
-
-def _refuse_layers(context: Context, layers: list[str]) -> None:
-    if len(layers) > MAX_LAYERS:
-        raise InvalidParameterValueException(f"Cannot reference more than {MAX_LAYERS} layers.")
-    for layer in layers:
-        arn = Arn.parse(layer)
-        if arn is not None and arn.region and arn.region != context.region:
-            raise InvalidParameterValueException(
-                "Layers are not in the same region as the function. "
-                f"Layers are expected to be in region {context.region}."
-            )
-    if layers:
-        raise InvalidParameterValueException(f"Layer version {layers[0]} does not exist.")
+    raise InvalidParameterValueException(
+        f"Function VPC configuration cannot be removed with access point {arn} referenced."
+    )
 
 
 def _check_limits(settings: Settings) -> None:

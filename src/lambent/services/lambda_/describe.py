@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any
 
 from lambent.arn import function_arn
 from lambent.invoke.report import runtime_version_arn
 from lambent.services.lambda_.domain import Function, State, UpdateStatus, iso_time
-from lambent.services.lambda_.names import LATEST
 
 #: AWS gives this text for creations and updates alike.
 _CREATING = "The function is being created."
@@ -33,12 +33,12 @@ def list_entry(function: Function, qualifier: str | None = None) -> dict[str, An
         "Role": settings.role,
         "Handler": settings.handler,
         "CodeSize": function.package.size,
-        "Description": settings.description,
+        "Description": function.description,
         "Timeout": settings.timeout_s,
         "MemorySize": settings.memory_mb,
         "LastModified": iso_time(function.modified_ms),
         "CodeSha256": code_sha256(function.package.sha256),
-        "Version": LATEST,
+        "Version": function.version,
         "TracingConfig": {"Mode": settings.tracing_mode},
         "RevisionId": function.revision_id,
         "PackageType": "Zip",
@@ -47,9 +47,35 @@ def list_entry(function: Function, qualifier: str | None = None) -> dict[str, An
         "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
         "LoggingConfig": _logging(function),
     }
+    entry.update(_optional(function))
     if function.environment is not None:
         entry["Environment"] = {"Variables": dict(function.environment)}
     return entry
+
+
+def _optional(function: Function) -> dict[str, Any]:
+    """What AWS leaves out of replies where it was never given."""
+    settings = function.settings
+    given: dict[str, Any] = {}
+    if settings.layers:
+        given["Layers"] = [{"Arn": layer.arn, "CodeSize": layer.size} for layer in settings.layers]
+    if settings.vpc is not None:
+        given["VpcConfig"] = {
+            "SubnetIds": list(settings.vpc.subnets),
+            "SecurityGroupIds": list(settings.vpc.security_groups),
+            "VpcId": vpc_id(function.account, function.region),
+            "Ipv6AllowedForDualStack": settings.vpc.ipv6,
+        }
+    if settings.file_systems:
+        given["FileSystemConfigs"] = [{"Arn": fs.arn, "LocalMountPath": fs.path} for fs in settings.file_systems]
+    if settings.kms_key_arn is not None:
+        given["KMSKeyArn"] = settings.kms_key_arn
+    return given
+
+
+def vpc_id(account: str, region: str) -> str:
+    """Every account has one VPC in a region, in which all subnets are."""
+    return f"vpc-{hashlib.sha256(f'{account}:{region}'.encode()).hexdigest()[:17]}"
 
 
 def code_sha256(digest: str) -> str:

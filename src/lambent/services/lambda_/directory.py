@@ -1,47 +1,112 @@
-"""Functions as the data plane sees them, by name, in memory: Invoke reads this and never the database.
+"""Functions as the data plane sees them, by name and qualifier, in memory: Invoke reads this and never the database.
 
 Rebuilt from the rows at start, replaced after each commit. Used on the event loop only.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 from lambent.ports import FunctionVersion
+from lambent.services.lambda_.aliases import Alias
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.describe import code_sha256
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.names import LATEST
 
+Key = tuple[str, str, str]
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One function."""
+
+    latest: FunctionVersion
+    #: Published ones, by number.
+    versions: dict[str, FunctionVersion] = field(default_factory=dict)
+    aliases: dict[str, Alias] = field(default_factory=dict)
+
+    def version(self, version: str) -> FunctionVersion | None:
+        return self.latest if version == LATEST else self.versions.get(version)
+
 
 class Directory:
     """Implements ports.FunctionDirectory."""
 
-    def __init__(self, code: CodeStore, use_runtime: Callable[[str], None] = lambda runtime: None) -> None:
+    def __init__(
+        self,
+        code: CodeStore,
+        use_runtime: Callable[[str], None] = lambda runtime: None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        """`draw` gives a number from 0 up to 1, by which an alias with weights picks a version."""
         self._code = code
         self._use_runtime = use_runtime
-        self._versions: dict[tuple[str, str, str], FunctionVersion] = {}
+        self._draw = draw
+        self._entries: dict[Key, _Entry] = {}
 
     def __repr__(self) -> str:
-        return f"<Directory [{len(self._versions)} functions]>"
+        return f"<Directory [{len(self._entries)} functions]>"
 
     def find(self, account: str, region: str, name: str, qualifier: str | None) -> FunctionVersion | None:
-        if qualifier is not None and qualifier != LATEST:
+        entry = self._entries.get((account, region, name))
+        if entry is None:
             return None
-        return self._versions.get((account, region, name))
+        if qualifier is None:
+            return entry.latest
+        alias = entry.aliases.get(qualifier)
+        return entry.version(qualifier if alias is None else self._route(alias))
+
+    def has(self, key: Key, qualifier: str | None) -> bool:
+        """Whether there is such a function, version or alias."""
+        return self.find(*key, qualifier) is not None
 
     def put(self, function: Function) -> None:
-        self._versions[function.key] = self._version(function)
+        """A function or a published version, new or changed. The function comes first."""
+        made = self._version(function)
+        entry = self._entries.get(function.key)
+        if function.version != LATEST:
+            if entry is not None:
+                entry.versions[function.version] = made
+        elif entry is None:
+            self._entries[function.key] = _Entry(made)
+        else:
+            if entry.latest.reserved_concurrency != made.reserved_concurrency:
+                # It is the function's, one for all its versions.
+                for number, version in entry.versions.items():
+                    entry.versions[number] = replace(version, reserved_concurrency=made.reserved_concurrency)
+            entry.latest = made
         self._use_runtime(function.settings.runtime)
 
-    def remove(self, key: tuple[str, str, str]) -> None:
-        self._versions.pop(key, None)
+    def put_alias(self, alias: Alias) -> None:
+        entry = self._entries.get(alias.function_key)
+        if entry is not None:
+            entry.aliases[alias.name] = alias
 
-    def clear(self) -> list[tuple[str, str, str]]:
+    def remove(self, key: Key) -> None:
+        """The function with its versions and aliases."""
+        self._entries.pop(key, None)
+
+    def remove_qualifier(self, key: Key, qualifier: str) -> None:
+        """One published version or alias."""
+        entry = self._entries.get(key)
+        if entry is not None:
+            entry.versions.pop(qualifier, None)
+            entry.aliases.pop(qualifier, None)
+
+    def clear(self) -> list[Key]:
         """Forget all; the keys of what was there."""
-        keys = list(self._versions)
-        self._versions.clear()
+        keys = list(self._entries)
+        self._entries.clear()
         return keys
+
+    def _route(self, alias: Alias) -> str:
+        for version, weight in alias.weights.items():
+            if self._draw() < weight:
+                return version
+        return alias.version
 
     def _version(self, function: Function) -> FunctionVersion:
         settings = function.settings
@@ -49,7 +114,7 @@ class Directory:
             account=function.account,
             region=function.region,
             name=function.name,
-            version=LATEST,
+            version=function.version,
             arn=function.arn,
             runtime=settings.runtime,
             handler=settings.handler,
@@ -66,6 +131,8 @@ class Directory:
             system_log_level=settings.system_log_level,
             tracing_mode=settings.tracing_mode,
             architecture=settings.architecture,
+            layers=tuple(self._code.tree(layer.sha256) for layer in settings.layers),
+            file_systems=tuple((system.arn, system.path) for system in settings.file_systems),
             environment_key=function.generation,
             reserved_concurrency=function.reserved_concurrency,
         )

@@ -17,6 +17,7 @@ import msgspec
 
 from lambent.arn import function_arn
 from lambent.ids import hex_id, revision_id
+from lambent.services.lambda_.names import LATEST, version_number
 
 
 class State(enum.StrEnum):
@@ -27,6 +28,32 @@ class State(enum.StrEnum):
 class UpdateStatus(enum.StrEnum):
     IN_PROGRESS = "InProgress"
     SUCCESSFUL = "Successful"
+
+
+class LayerUse(msgspec.Struct, frozen=True):
+    """A layer version as a function keeps it: all it needs of one that may be deleted meanwhile."""
+
+    arn: str
+    #: Of its package, in hex.
+    sha256: str
+    #: Bytes of the package, and of what lies in it.
+    size: int
+    unzipped: int
+
+
+class FileSystem(msgspec.Struct, frozen=True):
+    #: Of an EFS access point.
+    arn: str
+    #: `/mnt/<name>`
+    path: str
+
+
+class Vpc(msgspec.Struct, frozen=True):
+    """What a function's VpcConfig says. It changes nothing here: docs/operations.md."""
+
+    subnets: tuple[str, ...]
+    security_groups: tuple[str, ...]
+    ipv6: bool = False
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -49,6 +76,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     system_log_level: str | None = None
     #: None: `/aws/lambda/<name>`.
     log_group: str | None = None
+    #: In the order given: later ones lie on top.
+    layers: tuple[LayerUse, ...] = ()
+    file_systems: tuple[FileSystem, ...] = ()
+    vpc: Vpc | None = None
+    #: Echoed; the region's own key seals the environment whatever it says.
+    kms_key_arn: str | None = None
+    #: Auto | FunctionUpdate | Manual
+    runtime_update: str = "Auto"
+    #: Under Manual, the one that is pinned.
+    runtime_version_arn: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +100,10 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class Function:
-    """One function with its $LATEST version."""
+    """One version of a function: $LATEST, or a published one, which never changes but for its state.
+
+    Tags and reserved concurrency belong to the function; its versions show them.
+    """
 
     account: str
     region: str
@@ -80,14 +120,28 @@ class Function:
     #: Changes with code and configuration, not when an update settles: what environments are keyed by.
     generation: str = field(default_factory=lambda: hex_id(16))
     reserved_concurrency: int | None = None
+    #: `$LATEST` or a number.
+    version: str = LATEST
+    #: Of a version: what PublishVersion gave in place of the settings' description.
+    published_description: str | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
+        """Of the function, the same for all its versions."""
         return self.account, self.region, self.name
 
     @property
     def arn(self) -> str:
         return function_arn(self.region, self.account, self.name)
+
+    @property
+    def number(self) -> int:
+        """Of a published version; 0 for $LATEST, which lists show first."""
+        return version_number(self.version)
+
+    @property
+    def description(self) -> str:
+        return self.settings.description if self.published_description is None else self.published_description
 
     @property
     def log_group(self) -> str:
@@ -106,6 +160,26 @@ class Function:
             update_status=UpdateStatus.IN_PROGRESS,
             revision_id=revision_id(),
             generation=hex_id(16),
+        )
+
+    def published(self, number: int, description: str | None) -> Function:
+        """Version `number` of what $LATEST is now, yet to settle."""
+        return dataclasses.replace(
+            self,
+            version=str(number),
+            published_description=description,
+            state=State.PENDING,
+            update_status=UpdateStatus.SUCCESSFUL,
+            revision_id=revision_id(),
+            generation=hex_id(16),
+        )
+
+    def is_same_as(self, published: Function) -> bool:
+        """Whether publishing this would give what `published` has already."""
+        return (
+            self.package == published.package
+            and self.settings == published.settings
+            and self.environment == published.environment
         )
 
     def settled(self) -> Function:

@@ -74,6 +74,18 @@ def latest_name(context: Context, params: dict[str, str], *, action: str = "") -
     return name
 
 
+def version_number(qualifier: str) -> int:
+    """The published version that `qualifier` names, 0 for anything else: an alias, $LATEST, `007`."""
+    # Longer ones are no integers of the database's.
+    is_one = qualifier.isascii() and qualifier.isdigit() and qualifier[0] != "0" and len(qualifier) < 19
+    return int(qualifier) if is_one else 0
+
+
+def is_alias(qualifier: str | None) -> bool:
+    """Whether `qualifier` can only be the name of an alias."""
+    return qualifier is not None and not (qualifier.startswith("$") or (qualifier.isascii() and qualifier.isdigit()))
+
+
 def _checked(name: str) -> str:
     if len(name) > NAME_LIMIT:
         raise ValidationException(

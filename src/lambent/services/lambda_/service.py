@@ -10,21 +10,40 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from lambent.clock import Clock
 from lambent.ports import Invoker
+from lambent.services.lambda_.alias_changes import Aliases
+from lambent.services.lambda_.alias_store import AliasStore
 from lambent.services.lambda_.calls import Calls
-from lambent.services.lambda_.changes import Functions
+from lambent.services.lambda_.changes import Attachment, Functions
 from lambent.services.lambda_.code.links import CodeLinks
+from lambent.services.lambda_.code.storage_limit import StorageLimit
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.directory import Directory
+from lambent.services.lambda_.file_systems import FileSystems
+from lambent.services.lambda_.layers.store import LayerStore
+from lambent.services.lambda_.operations.aliases import AliasOperations
 from lambent.services.lambda_.operations.code import CodeOperations
 from lambent.services.lambda_.operations.concurrency import ConcurrencyOperations
 from lambent.services.lambda_.operations.functions import FunctionOperations
 from lambent.services.lambda_.operations.invoke import InvokeOperations
+from lambent.services.lambda_.operations.layer_permissions import LayerPermissionOperations
+from lambent.services.lambda_.operations.layers import LayerOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
 from lambent.services.lambda_.operations.tags import TagOperations
+from lambent.services.lambda_.operations.urls import UrlOperations
+from lambent.services.lambda_.operations.versions import VersionOperations
+from lambent.services.lambda_.permissions.changes import Permissions
+from lambent.services.lambda_.permissions.decisions import Decisions
+from lambent.services.lambda_.permissions.store import PolicyStore
+from lambent.services.lambda_.qualified import Qualified
+from lambent.services.lambda_.references import References
 from lambent.services.lambda_.store import FunctionStore
+from lambent.services.lambda_.urls.changes import FunctionUrls
 from lambent.services.lambda_.urls.directory import Urls
+from lambent.services.lambda_.urls.store import UrlStore
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox
@@ -46,33 +65,61 @@ class LambdaService:
         invoker: Invoker,
         clock: Clock,
         account_concurrency: int = 1000,
+        host_suffix: str = "",
         use_runtime: Callable[[str], None] = lambda runtime: None,
+        file_systems: FileSystems | None = None,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change."""
         self._database = database
         self._store = FunctionStore(secrets)
+        self._layers = LayerStore()
         self._code = CodeStore(data_dir)
         self.directory = Directory(self._code, use_runtime)
         #: Function URLs, for their door.
         self.urls = Urls()
+        decisions = Decisions()
         #: Functions as other services and front doors call them.
-        self.calls = Calls(self.directory, invoker)
+        self.calls = Calls(self.directory, decisions, invoker)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
-        self._functions = functions = Functions(database, self._store, self.directory, invoker)
+        alias_store = AliasStore()
+        storage = StorageLimit(self._store, self._layers)
+        qualified = Qualified(self._store, alias_store)
+        self._permissions = Permissions(database, PolicyStore(), decisions, qualified)
+        self._function_urls = FunctionUrls(database, UrlStore(), self.urls, qualified)
+        attachments: Sequence[Attachment] = (self._permissions, self._function_urls)
+        self._functions = functions = Functions(
+            database,
+            self._store,
+            self.directory,
+            invoker,
+            attachments,
+            aliases=alias_store,
+            check_storage=storage.check,
+        )
+        aliases = Aliases(database, alias_store, self._store, self.directory, attachments)
+        references = References(database, self._layers, self._code, file_systems or FileSystems())
         self.operations: Sequence[object] = (
-            FunctionOperations(database, self._store, functions, self._code, self.links, clock),
-            CodeOperations(functions, self._code, clock),
+            FunctionOperations(database, self._store, functions, references, self._code, self.links, clock),
+            CodeOperations(functions, references, self._code, clock),
+            LayerOperations(database, self._layers, storage, self._code, self.links, clock),
+            LayerPermissionOperations(database, self._layers),
+            VersionOperations(functions),
+            AliasOperations(aliases),
             InvokeOperations(self.directory, invoker),
             TagOperations(functions),
-            ConcurrencyOperations(database, self._store, functions, account_concurrency),
-            PermissionOperations(functions),
+            ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
+            PermissionOperations(functions, self._permissions),
+            UrlOperations(self._function_urls, clock, host_suffix),
         )
         self._collector: asyncio.Task[None] | None = None
         self._collecting = asyncio.Lock()
 
     async def start(self) -> None:
         """After the database; before the first request."""
-        await self._code.start(await self._functions.start())
+        await self._functions.start()
+        await self._code.start(await self._database.read(self._referenced_packages))
+        await self._permissions.start()
+        await self._function_urls.start()
         self._collector = asyncio.get_running_loop().create_task(self._collect_for_ever(), name="package collector")
 
     async def stop(self) -> None:
@@ -84,16 +131,20 @@ class LambdaService:
         await self._code.stop()
 
     async def reset(self) -> None:
-        """Forget every function of every account."""
+        """Forget every function and every layer of every account."""
         await self._functions.delete_all()
+        await self._database.write(self._layers.delete_all)
         await self.collect(at_once=True)
 
     async def collect(self, *, at_once: bool = False) -> None:
-        """Remove packages that no function uses: on second sight, or `at_once` where no environment can use them."""
+        """Remove packages that no function and no layer uses: on second sight, or `at_once` where no environment can use them."""
         # One at a time: the store remembers what was admitted since the beginning of one collection.
         async with self._collecting:
             self._code.begin_collection()
-            await self._code.collect(await self._database.read(self._store.referenced_packages), at_once=at_once)
+            await self._code.collect(await self._database.read(self._referenced_packages), at_once=at_once)
+
+    def _referenced_packages(self, tx: Connection) -> set[str]:
+        return self._store.referenced_packages(tx) | self._layers.referenced_packages(tx)
 
     async def _collect_for_ever(self) -> None:
         # No environment runs yet, so what the last run left unused can go at once.

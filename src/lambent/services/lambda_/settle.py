@@ -1,7 +1,7 @@
-"""Brings functions from Pending to Active and updates from InProgress to Successful, after the caller has its answer.
+"""Brings functions and new versions from Pending to Active and updates from InProgress to Successful.
 
-The package is extracted before a create or update is acknowledged, so settling is one more commit, milliseconds later.
-A restart settles what the last run left unsettled.
+That is after the caller has its answer: the package is extracted before a create or update is acknowledged, so settling
+is one more commit, milliseconds later. A restart settles what the last run left unsettled.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.names import LATEST
 from lambent.services.lambda_.store import FunctionStore, Key
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
@@ -27,19 +28,20 @@ PATIENCE = 0.5
 
 
 class Settler:
-    """Owns one task per function that is settling."""
+    """Owns one task per function or published version that is settling."""
 
     def __init__(self, database: Database, store: FunctionStore, directory: Directory) -> None:
         self._database = database
         self._store = store
         self._directory = directory
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        #: By function and version.
+        self._tasks: dict[tuple[Key, str], asyncio.Task[None]] = {}
 
     def schedule(self, function: Function) -> None:
         """Settle `function` soon."""
-        key = function.key
+        key = function.key, function.version
         task = asyncio.get_running_loop().create_task(
-            self._settle(key, function.generation), name=f"settle {function.name}"
+            self._settle(function), name=f"settle {function.name}:{function.version}"
         )
         self._tasks[key] = task
 
@@ -50,8 +52,8 @@ class Settler:
         task.add_done_callback(forget)
 
     async def wait_settled(self, key: Key) -> None:
-        """Wait, but not long, until nothing is settling for this function."""
-        task = self._tasks.get(key)
+        """Wait, but not long, until $LATEST of this function has settled."""
+        task = self._tasks.get((key, LATEST))
         if task is not None:
             await asyncio.wait([task], timeout=PATIENCE)
 
@@ -62,19 +64,22 @@ class Settler:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _settle(self, key: Key, generation: str) -> None:
+    async def _settle(self, function: Function) -> None:
         def settle(tx: Connection) -> Function | None:
-            return self._store.change(
-                tx, key, lambda _tx, function: function.settled() if function.generation == generation else function
-            )
+            current = self._store.find_version(tx, function.key, function.version)
+            if current is None or current.generation != function.generation:
+                return None  # deleted, or updated again, which settles by itself
+            settled = current.settled()
+            self._store.write_state(tx, settled)
+            return settled
 
         while True:
             try:
                 settled = await self._database.write(settle)
             except StorageError as error:
-                log.error("Function %s stays unsettled for now: %s", key[2], error)
+                log.error("Function %s stays unsettled for now: %s", function.name, error)
                 await asyncio.sleep(RETRY_DELAY)
                 continue
-            if settled is not None and settled.generation == generation:
+            if settled is not None:
                 self._directory.put(settled)
             return

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import logging
 import shutil
+import zipfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
@@ -62,6 +63,15 @@ class CodeStore:
     def open_zip(self, digest: str) -> bytes:
         """The package as it was uploaded; raises FileNotFoundError. Blocks."""
         return self._zips.get(digest)
+
+    def unzipped_size(self, digest: str) -> int:
+        """Bytes of what lies in a package, by its directory, which extraction found true. Blocks."""
+        with zipfile.ZipFile(self._zips.path(digest)) as archive_file:
+            return sum(info.file_size for info in archive_file.infolist())
+
+    async def measure(self, digest: str) -> int:
+        """The same in a thread of the store's."""
+        return await self._run(self.unzipped_size, digest)
 
     @asynccontextmanager
     async def admitted(self, data: bytes) -> AsyncIterator[Package]:

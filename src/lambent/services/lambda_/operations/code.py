@@ -15,17 +15,19 @@ from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
 from lambent.services.lambda_.names import latest_name
+from lambent.services.lambda_.references import References
 
 
 class CodeOperations:
-    def __init__(self, functions: Functions, code: CodeStore, clock: Clock) -> None:
+    def __init__(self, functions: Functions, references: References, code: CodeStore, clock: Clock) -> None:
         self._functions = functions
+        self._references = references
         self._code = code
         self._clock = clock
 
     async def UpdateFunctionCode(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name = latest_name(context, params, action="UpdateFunctionCode")
-        configuration.refuse_unsupported(context, params)
+        configuration.refuse_unsupported(params)
         # Unzipping is much work to do for a function that isn't there.
         current = await self._functions.find(name)
         data = uploaded_zip(params, verb="updating")
@@ -33,16 +35,18 @@ class CodeOperations:
             check_revision(current, params.get("RevisionId"))
             package = await self._code.check(data)
             return describe.configuration(dataclasses.replace(current, package=package))
+        publish = bool(params.get("Publish"))
         async with self._code.admitted(data) as package:
 
             def change(function: Function) -> Function:
+                self._references.check_size_now(package, function.settings.layers)
                 settings = msgspec.structs.replace(
                     function.settings, architecture=configuration.architecture(params) or function.settings.architecture
                 )
                 return function.updated(self._clock.now(), package=package, settings=settings)
 
-            updated = await self._functions.update(name, params.get("RevisionId"), change)
-        return describe.configuration(updated)
+            updated = await self._functions.update(name, params.get("RevisionId"), change, publish=publish)
+        return describe.configuration(updated, updated.version if publish else None)
 
 
 def uploaded_zip(code: dict[str, Any], *, verb: str) -> bytes:

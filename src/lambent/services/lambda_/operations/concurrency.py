@@ -10,11 +10,11 @@ from sqlalchemy import Connection
 from lambent.context import Context
 from lambent.services.lambda_.changes import Functions
 from lambent.services.lambda_.code.archive import UNZIPPED_LIMIT
+from lambent.services.lambda_.code.storage_limit import LIMIT_BYTES, StorageLimit
 from lambent.services.lambda_.code.store import ZIPPED_LIMIT
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import latest_name
-from lambent.services.lambda_.operations.functions import CODE_STORAGE_LIMIT
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -23,10 +23,18 @@ UNRESERVED_MINIMUM = 100
 
 
 class ConcurrencyOperations:
-    def __init__(self, database: Database, store: FunctionStore, functions: Functions, account_limit: int) -> None:
+    def __init__(
+        self,
+        database: Database,
+        store: FunctionStore,
+        functions: Functions,
+        storage: StorageLimit,
+        account_limit: int,
+    ) -> None:
         self._database = database
         self._store = store
         self._functions = functions
+        self._storage = storage
         self._limit = account_limit
 
     async def PutFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -58,16 +66,18 @@ class ConcurrencyOperations:
         return {}
 
     async def GetAccountSettings(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        def look(tx: Connection) -> tuple[tuple[int, int], int]:
+        def look(tx: Connection) -> tuple[int, int, int]:
+            count, _code_size = self._store.usage(tx, context.account, context.region)
             return (
-                self._store.usage(tx, context.account, context.region),
+                count,
+                self._storage.used(tx, context.account, context.region),
                 self._store.reserved_concurrency(tx, context.account, context.region),
             )
 
-        (count, code_size), reserved = await self._database.read(look)
+        count, code_size, reserved = await self._database.read(look)
         return {
             "AccountLimit": {
-                "TotalCodeSize": CODE_STORAGE_LIMIT,
+                "TotalCodeSize": LIMIT_BYTES,
                 "CodeSizeUnzipped": UNZIPPED_LIMIT,
                 "CodeSizeZipped": ZIPPED_LIMIT,
                 "ConcurrentExecutions": self._limit,

@@ -1,0 +1,123 @@
+"""The one way to change an alias: commit first, then the directory. Environments stay: versions keep what is warm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from sqlalchemy import Connection
+
+from lambent.services.lambda_.alias_store import AliasStore
+from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.changes import Attachment
+from lambent.services.lambda_.directory import Directory
+from lambent.services.lambda_.errors import PreconditionFailedException, ResourceNotFoundException
+from lambent.services.lambda_.names import FunctionName
+from lambent.services.lambda_.store import FunctionStore
+from lambent.storage.database import Database
+
+
+class Aliases:
+    """The region's aliases, of all functions."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: AliasStore,
+        functions: FunctionStore,
+        directory: Directory,
+        attachments: Sequence[Attachment] = (),
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._functions = functions
+        self._directory = directory
+        self._attachments = tuple(attachments)
+
+    async def find(self, function: FunctionName, name: str) -> Alias:
+        """Raises ResourceNotFoundException."""
+
+        def find(tx: Connection) -> Alias | None:
+            self._check_function(tx, function)
+            return self._store.find(tx, function.key, name)
+
+        alias = await self._database.read(find)
+        if alias is None:
+            raise ResourceNotFoundException(f"Cannot find alias arn: {_named(function, name).arn}")
+        return alias
+
+    async def of_function(self, function: FunctionName) -> list[Alias]:
+        """In the order of their names. Raises ResourceNotFoundException."""
+
+        def find(tx: Connection) -> list[Alias]:
+            self._check_function(tx, function)
+            return self._store.of_function(tx, function.key)
+
+        return await self._database.read(find)
+
+    async def create(self, alias: Alias) -> None:
+        """Raises for a version that is not there, a name that is taken, and weights that cannot be."""
+
+        def insert(tx: Connection) -> None:
+            self._check_versions(tx, alias)
+            self._store.insert(tx, alias)
+
+        await self._database.write(insert)
+        self._directory.put_alias(alias)
+
+    async def update(
+        self, function: FunctionName, name: str, revision_id: str | None, change: Callable[[Alias], Alias]
+    ) -> Alias:
+        """The calls that come next go where the alias leads then; those under way end where they are.
+
+        Raises as `create` does, for an alias that is not there and for a wrong RevisionId.
+        """
+
+        def update(tx: Connection) -> Alias:
+            self._check_function(tx, function)
+            current = self._store.find(tx, function.key, name)
+            if current is None:
+                raise ResourceNotFoundException(f"Alias not found: {_named(function, name).arn}")
+            if revision_id is not None and revision_id != current.revision_id:
+                raise PreconditionFailedException
+            changed = change(current)
+            self._check_versions(tx, changed)
+            self._store.replace(tx, changed)
+            return changed
+
+        changed = await self._database.write(update)
+        self._directory.put_alias(changed)
+        return changed
+
+    async def delete(self, function: FunctionName, name: str) -> None:
+        """One that is not there is gone, as on AWS. Raises ResourceNotFoundException for the function."""
+
+        def remove(tx: Connection) -> None:
+            self._check_function(tx, function)
+            for attachment in self._attachments:
+                attachment.delete(tx, function.key, name)
+            self._store.delete(tx, function.key, name)
+
+        await self._database.write(remove)
+        self._directory.remove_qualifier(function.key, name)
+        for attachment in self._attachments:
+            attachment.forget(function.key, name)
+
+    def _check_function(self, tx: Connection, function: FunctionName) -> None:
+        if not self._functions.exists(tx, function.key):
+            raise function.not_found()
+
+    def _check_versions(self, tx: Connection, alias: Alias) -> None:
+        """Both versions exist, and may share the alias."""
+        _check_exists(self._functions, tx, alias, alias.version)
+        alias.check_routing()
+        for version in alias.weights:
+            _check_exists(self._functions, tx, alias, version)
+
+
+def _check_exists(functions: FunctionStore, tx: Connection, alias: Alias, version: str) -> None:
+    if not functions.version_exists(tx, alias.function_key, version):
+        raise FunctionName(*alias.function_key, version).not_found()
+
+
+def _named(function: FunctionName, alias: str) -> FunctionName:
+    return FunctionName(*function.key, alias)
