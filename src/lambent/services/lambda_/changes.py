@@ -71,7 +71,6 @@ class Functions:
             self._show(function)
         for alias in aliases:
             self._directory.put_alias(alias)
-        return {function.package.sha256 for function in functions}
 
     async def stop(self) -> None:
         await self._settler.stop()
