@@ -101,6 +101,6 @@ def test_a_function_without_policy_or_code_signing_says_so(
 
 def test_what_is_not_built_says_so(client: Any, name: str, create: Create, refused: Refusal) -> None:
     create()
-    status, code, message = refused(client.publish_version, FunctionName=name)
+    status, code, message = refused(client.get_function_scaling_config, FunctionName=name, Qualifier="1")
     assert (status, code) == (501, "NotImplemented")
-    assert "PublishVersion" in message
+    assert "GetFunctionScalingConfig" in message

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from lambent.ids import revision_id as new_revision_id
 from lambent.ports import Invoker
-from lambent.services.lambda_.alias_store import AliasStore
+from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.errors import PreconditionFailedException, ResourceConflictException

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from lambent.ports import FunctionVersion
-from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.describe import code_sha256
 from lambent.services.lambda_.domain import Function

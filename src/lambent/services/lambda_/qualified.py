@@ -8,8 +8,8 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from lambent.ids import revision_id
-from lambent.services.lambda_.alias_store import AliasStore
-from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.aliases.domain import Alias
+from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import ResourceNotFoundException
 from lambent.services.lambda_.names import LATEST, FunctionName, is_alias

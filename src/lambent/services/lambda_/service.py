@@ -14,8 +14,8 @@ from sqlalchemy import Connection
 
 from lambent.clock import Clock
 from lambent.ports import Invoker
-from lambent.services.lambda_.alias_changes import Aliases
-from lambent.services.lambda_.alias_store import AliasStore
+from lambent.services.lambda_.aliases.changes import Aliases
+from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.calls import Calls
 from lambent.services.lambda_.changes import Attachment, Functions
 from lambent.services.lambda_.code.links import CodeLinks
@@ -137,7 +137,7 @@ class LambdaService:
         await self.collect(at_once=True)
 
     async def collect(self, *, at_once: bool = False) -> None:
-        """Remove packages that no function and no layer uses: on second sight, or `at_once` where no environment can use them."""
+        """Remove packages that nothing uses: on second sight, or `at_once` where no environment can use them."""
         # One at a time: the store remembers what was admitted since the beginning of one collection.
         async with self._collecting:
             self._code.begin_collection()

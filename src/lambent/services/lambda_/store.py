@@ -1,4 +1,4 @@
-"""The only SQL for functions and their published versions (aliases: `alias_store`). Works on a transaction.
+"""The only SQL for functions and their published versions. Works on a transaction.
 
 Environment variables are sealed on their way in. The row of a published version changes when it settles, and when its
 RevisionId does.

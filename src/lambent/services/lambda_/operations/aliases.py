@@ -6,8 +6,8 @@ from typing import Any
 
 from lambent.context import Context
 from lambent.services.lambda_ import paging
-from lambent.services.lambda_.alias_changes import Aliases
-from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.aliases.changes import Aliases
+from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.names import latest_name
 
 

@@ -1,6 +1,6 @@
 """An alias as a value: a name for one version of a function, or for two with the share of calls that the second gets.
 
-No I/O: `alias_store` keeps them, `directory` routes by them.
+No I/O: `store` keeps them, `directory` routes by them.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
-from lambent.services.lambda_.alias_store import AliasStore
-from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.aliases.domain import Alias
+from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.changes import Attachment
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.errors import PreconditionFailedException, ResourceNotFoundException

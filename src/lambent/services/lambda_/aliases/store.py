@@ -10,7 +10,7 @@ from sqlalchemy import insert as insert_into
 from sqlalchemy import update as update_in
 from sqlalchemy.exc import IntegrityError
 
-from lambent.services.lambda_.aliases import Alias
+from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.errors import ResourceConflictException
 from lambent.services.lambda_.store import Key
 

@@ -1,0 +1,1 @@
+"""Aliases: `domain` (values, routing rules), `store` (rows), `changes` (how one changes)."""
