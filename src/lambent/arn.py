@@ -39,3 +39,11 @@ def function_arn(region: str, account: str, name: str, qualifier: str | None = N
     """`arn:aws:lambda:us-east-1:000000000000:function:hello[:qualifier]`."""
     base = f"arn:{partition_of(region)}:lambda:{region}:{account}:function:{name}"
     return f"{base}:{qualifier}" if qualifier else base
+
+
+def function_of(arn: str) -> tuple[tuple[str, str, str], str | None] | None:
+    """Account, region and name of the function that `arn` names, and its qualifier; None for any other ARN."""
+    parts = arn.split(":")
+    if not 7 <= len(parts) <= 8 or parts[0] != "arn" or parts[2] != "lambda" or parts[5] != "function":
+        return None
+    return (parts[4], parts[3], parts[6]), parts[7] if len(parts) == 8 else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lambent.arn import Arn
+from lambent.arn import function_of
 from lambent.errors import AccessDeniedException
 from lambent.ports import Asker, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
 from lambent.services.lambda_.errors import ResourceNotFoundException
@@ -18,14 +18,11 @@ class Calls:
         self.allows = decisions.allows
 
     def resolve(self, arn: str) -> FunctionVersion | None:
-        parts = Arn.parse(arn)
-        if parts is None or parts.service != "lambda":
+        found = function_of(arn)
+        if found is None:
             return None
-        kind, _, rest = parts.resource.partition(":")
-        name, _, qualifier = rest.partition(":")
-        if kind != "function":
-            return None
-        return self._directory.find(parts.account, parts.region, name, qualifier or None)
+        key, qualifier = found
+        return self._directory.find(*key, qualifier)
 
     async def call(
         self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""

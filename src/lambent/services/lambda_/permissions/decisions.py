@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from lambent.arn import Arn, function_arn
+from lambent.arn import function_arn, function_of
 from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate, parse
 from lambent.ports import Asker
 from lambent.services.lambda_.names import LATEST
@@ -62,14 +62,16 @@ class Decisions:
         return allowed
 
     def _ask(self, arn: str, asker: Asker) -> bool:
-        parts = Arn.parse(arn)
-        if parts is None:
+        found = function_of(arn)
+        if found is None:
             return False
-        _, name, qualifier = (*parts.resource.split(":", 2), LATEST)[:3]
-        policy = self._policies.get((parts.account, parts.region, name), {}).get(qualifier)
+        key, qualifier = found
+        account, region, name = key
         # $LATEST shares the policy and the ARN of the function, whether it is named or not.
-        resource = function_arn(parts.region, parts.account, name, None if qualifier == LATEST else qualifier)
-        is_own = asker.caller is not None and asker.caller.account == parts.account
+        alias_or_version = None if qualifier == LATEST else qualifier
+        policy = self._policies.get(key, {}).get(alias_or_version or LATEST)
+        resource = function_arn(region, account, name, alias_or_version)
+        is_own = asker.caller is not None and asker.caller.account == account
         # Since October 2025 a URL needs both: the URL to be invoked, and the function through it.
         actions = (INVOKE_URL, INVOKE) if asker.url_auth_type else (INVOKE,)
         return all(_permits(policy, action, resource, asker, is_own) for action in actions)
