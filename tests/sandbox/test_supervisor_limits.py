@@ -42,6 +42,15 @@ def test_memory_beyond_the_limit_ends_the_process_and_says_why(tmp_path: Path) -
     play(tmp_path, story)
 
 
+def test_a_woken_function_does_not_take_the_processor_from_the_server(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        for runtime in ("probe", "probe-pool", "probe-exec"):
+            probe = await region.launch(runtime)
+            assert await probe.run("os.sched_getscheduler(0)") == os.SCHED_BATCH
+
+    play(tmp_path, story)
+
+
 def test_memory_peak_tells_what_was_used(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch(memory_mb=512)

@@ -34,6 +34,7 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int], call_filt
         # The user namespace last: entering it gives up every right over the others, which the supervisor's owns.
         syscalls.setns(fds["init"], syscalls.CLONE_NEWUSER)
     rlimits.apply(plan["data_limit_mb"])
+    rlimits.yield_to_server()
     if plan["uid"] is not None:
         user.become(plan["uid"], plan["gid"], plan["groups"])
     # After the user, since changing it needs them.

@@ -1,5 +1,6 @@
-"""Resource limits of a function's processes: what Lambda sets, and stand-ins where no cgroup limits memory."""
+"""Resource limits of a function's processes: what Lambda sets, stand-ins where no cgroup limits memory, scheduling."""
 
+import os
 import resource
 
 from lambent.sandbox.spec import SandboxError
@@ -26,6 +27,13 @@ def apply(memory_mb: int) -> None:
             lower(getattr(resource, name), 0)
     if memory_mb:
         lower(resource.RLIMIT_DATA, _data_limit(memory_mb))
+
+
+def yield_to_server() -> None:
+    """Let a woken function wait for the running process's slice to end: it must not take the processor from the server
+    in the middle of a request that the server is about to finish (sched(7), SCHED_BATCH)."""
+    if hasattr(os, "SCHED_BATCH"):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def limit_data_of(pid: int, memory_mb: int) -> None:
