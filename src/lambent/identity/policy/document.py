@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from lambent.identity.policy import checks
 from lambent.identity.policy.conditions import compile_conditions
 from lambent.identity.policy.faults import LEGACY, MalformedPolicy
-from lambent.identity.policy.patterns import ArnPattern, Pattern, tokens_of
+from lambent.identity.policy.patterns import Alternatives, ArnPattern, Pattern, tokens_of
 from lambent.identity.policy.question import Effect, PrincipalKind
 from lambent.identity.policy.statements import EVERYBODY, Principals, Statement
 
@@ -165,9 +165,9 @@ def _statement(element: Mapping[str, Any], index: int, kind: PolicyKind, *, vari
         index=index,
         effect=Effect(element["Effect"]),
         principals=_principals(element),
-        actions=tuple(Pattern(tokens_of(action.lower(), variables=False)) for action in actions),
+        actions=Alternatives([Pattern(tokens_of(action.lower(), variables=False)) for action in actions]),
         not_actions=not_actions,
-        resources=tuple(ArnPattern(tokens_of(text, variables=variables), complete=True) for text in resources),
+        resources=Alternatives([ArnPattern(tokens_of(text, variables=variables), complete=True) for text in resources]),
         not_resources=not_resources,
         conditions=conditions,
     )

@@ -99,13 +99,30 @@ class Pattern:
         """A pattern with a variable that has no value matches nothing."""
         if self._fixed is not None:
             return self._fixed(text)
-        filled: list[Token] = []
+        filled: list[str | Wildcard] = []
         for token in self._tokens:
             value = token.value(context) if isinstance(token, Variable) else token
             if value is None:
                 return False
-            filled.append(value)
+            if filled and isinstance(value, str) and isinstance(filled[-1], str):
+                filled[-1] += value
+            else:
+                filled.append(value)
         return _compile(filled)(text)
+
+    @property
+    def is_any(self) -> bool:
+        return self.plain == ("", True)
+
+    @property
+    def plain(self) -> tuple[str, bool] | None:
+        """(text, False) or (prefix, True) where that is all it is."""
+        tokens = self._tokens
+        is_prefix = bool(tokens) and tokens[-1] is Wildcard.MANY
+        literal = tokens[:-1] if is_prefix else tokens
+        if not all(isinstance(token, str) for token in literal):
+            return None
+        return "".join(map(str, literal)), is_prefix
 
     def lowered(self) -> Pattern:
         """The same in lower case, but for the values that variables will have."""
@@ -123,22 +140,46 @@ class ArnPattern:
     def __init__(self, tokens: Sequence[Token], *, complete: bool = False) -> None:
         parts = _arn_parts(tokens)
         self.keys = frozenset(token.key for token in tokens if isinstance(token, Variable))
-        self._parts: tuple[Pattern, ...] = ()
+        #: Compared with the whole text, where no wildcard could reach over a colon that separates.
         self._whole: Pattern | None = None
+        #: Compared with the parts of these numbers; None: matches nothing.
+        self._parts: tuple[tuple[int, Pattern], ...] | None = None
         if list(tokens) == [Wildcard.MANY] or (len(parts) == 6 and all(map(_is_literal, parts[:5]))):
-            # Without wildcards before the last part, none can reach over a colon that separates.
             self._whole = Pattern(tokens)
-        else:
-            missing = [(Wildcard.MANY,)] * (6 - len(parts)) if complete else []
-            self._parts = tuple(Pattern(part) for part in (*parts, *missing))
+        elif len(parts) == 6 or complete:
+            patterns = enumerate(map(Pattern, parts))
+            self._parts = tuple((index, pattern) for index, pattern in patterns if not pattern.is_any)
 
     def matches(self, text: str, context: Context) -> bool:
         if self._whole is not None:
             return self._whole.matches(text, context)
         found = text.split(":", 5)
-        if len(found) != 6 or len(self._parts) != 6:
+        if self._parts is None or len(found) != 6:
             return False
-        return all(part.matches(value, context) for part, value in zip(self._parts, found, strict=True))
+        return all(pattern.matches(found[index], context) for index, pattern in self._parts)
+
+    @property
+    def plain(self) -> tuple[str, bool] | None:
+        return self._whole.plain if self._whole is not None else None
+
+
+class Alternatives:
+    """Patterns any of which may match; those that are plain texts or prefixes are looked up all at once."""
+
+    __slots__ = ("_others", "_prefixes", "_texts", "is_empty", "keys")
+
+    def __init__(self, patterns: Sequence[Pattern | ArnPattern]) -> None:
+        plain = [pattern.plain for pattern in patterns]
+        self._texts = frozenset(found[0] for found in plain if found and not found[1])
+        self._prefixes = tuple(found[0] for found in plain if found and found[1])
+        self._others = tuple(pattern for pattern in patterns if pattern.plain is None)
+        self.is_empty = not patterns
+        self.keys: frozenset[str] = frozenset().union(*(pattern.keys for pattern in patterns))
+
+    def match(self, text: str, context: Context) -> bool:
+        if text in self._texts or text.startswith(self._prefixes):
+            return True
+        return bool(self._others) and any(pattern.matches(text, context) for pattern in self._others)
 
 
 def _lowered(token: Token) -> Token:
@@ -170,6 +211,11 @@ def _arn_parts(tokens: Sequence[Token]) -> list[list[Token]]:
 
 def _compile(tokens: Sequence[Token]) -> Matcher:
     """`tokens` has no variables."""
+    if len(tokens) == 1 and isinstance(tokens[0], str):
+        return tokens[0].__eq__
+    if len(tokens) == 2 and isinstance(tokens[0], str) and tokens[1] is Wildcard.MANY:
+        prefix = tokens[0]
+        return lambda text: text.startswith(prefix)
     pieces: list[list[str | Wildcard]] = [[]]
     for token in tokens:
         if token is Wildcard.MANY:
@@ -177,11 +223,6 @@ def _compile(tokens: Sequence[Token]) -> Matcher:
         else:
             assert not isinstance(token, Variable)
             pieces[-1].append(token)
-    if len(pieces) == 1 and all(isinstance(part, str) for part in pieces[0]):
-        return "".join(map(str, pieces[0])).__eq__
-    if len(pieces) == 2 and not pieces[1] and all(isinstance(part, str) for part in pieces[0]):
-        prefix = "".join(map(str, pieces[0]))
-        return lambda text: text.startswith(prefix)
     return _Glob([_Piece(piece) for piece in pieces]).matches
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lambent.identity.policy.conditions import AnyCondition
-from lambent.identity.policy.patterns import ArnPattern, Pattern
+from lambent.identity.policy.patterns import Alternatives
 from lambent.identity.policy.question import Context, Effect, Principal, PrincipalKind, Question, Reach
 
 _NOWHERE: Context = {}
@@ -55,10 +55,10 @@ class Statement:
     #: None in policies that are attached to whom they are about.
     principals: Principals | None
     #: Lower-case.
-    actions: tuple[Pattern, ...]
+    actions: Alternatives
     not_actions: bool
     #: Empty where the document kind has none (trust policies): every resource.
-    resources: tuple[ArnPattern, ...]
+    resources: Alternatives
     not_resources: bool
     conditions: tuple[AnyCondition, ...]
 
@@ -68,17 +68,18 @@ class Statement:
         `action` is the question's, lower-case. `bounded`: the principal has a permissions boundary, and NotPrincipal
         excepts no such principal (documented with permissions boundaries).
         """
-        if any(pattern.matches(action, _NOWHERE) for pattern in self.actions) is self.not_actions:
+        if self.actions.match(action, _NOWHERE) is self.not_actions:
             return None
-        if self.resources and self._is_at(question) is self.not_resources:
+        resources = self.resources
+        if not resources.is_empty and resources.match(question.resource, question.context) is self.not_resources:
             return None
         reach = self._reach_of(question.principal, bounded)
-        if reach is None or not all(condition.holds(question.context) for condition in self.conditions):
+        if reach is None:
             return None
+        for condition in self.conditions:
+            if not condition.holds(question.context):
+                return None
         return reach
-
-    def _is_at(self, question: Question) -> bool:
-        return any(pattern.matches(question.resource, question.context) for pattern in self.resources)
 
     def _reach_of(self, principal: Principal | None, bounded: bool) -> Reach | None:
         if self.principals is None:
@@ -91,4 +92,4 @@ class Statement:
     @property
     def keys(self) -> frozenset[str]:
         """Every context key that it looks at: a decision it took part in holds as long as these do not change."""
-        return frozenset().union(*(part.keys for part in (*self.resources, *self.conditions)))
+        return self.resources.keys.union(*(condition.keys for condition in self.conditions))
