@@ -169,7 +169,7 @@ class App:
         urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
 
         apis = ApiGatewayService(database=database, functions=functions.calls, logs=logs, clock=self._clock)
-        http_apis = ApiGatewayV2Service(database=database, functions=functions.calls, logs=logs, clock=self._clock)
+        http_apis = ApiGatewayV2Service(database=database, clock=self._clock, host_suffix=config.host_suffix)
         for service in (apis, http_apis):
             await service.start()
             stack.push_async_callback(service.stop)

@@ -5,19 +5,44 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lambent.clock import Clock
-from lambent.ports import FunctionCalls, LogSink
+from lambent.services.apigatewayv2.changes import Apis
+from lambent.services.apigatewayv2.describe import Endpoints
+from lambent.services.apigatewayv2.operations.apis import ApiOperations
+from lambent.services.apigatewayv2.operations.authorizers import AuthorizerOperations
+from lambent.services.apigatewayv2.operations.deployments import DeploymentOperations
+from lambent.services.apigatewayv2.operations.integrations import IntegrationOperations
+from lambent.services.apigatewayv2.operations.routes import RouteOperations
+from lambent.services.apigatewayv2.operations.stages import StageOperations
+from lambent.services.apigatewayv2.operations.tags import TagOperations
+from lambent.services.apigatewayv2.snapshots import Snapshots
+from lambent.services.apigatewayv2.store import ApiStore
 from lambent.storage.database import Database
 
 
 class ApiGatewayV2Service:
-    def __init__(self, *, database: Database, functions: FunctionCalls, logs: LogSink, clock: Clock) -> None:
-        self.operations: Sequence[object] = ()
+    def __init__(self, *, database: Database, clock: Clock, host_suffix: str = "") -> None:
+        """`host_suffix` is the operator's own name below which APIs answer."""
+        store = ApiStore()
+        #: What the data plane serves.
+        self.snapshots = Snapshots()
+        self._apis = apis = Apis(database, store, self.snapshots, clock)
+        self.operations: Sequence[object] = (
+            ApiOperations(apis, Endpoints((host_suffix, "localhost.localstack.cloud"))),
+            RouteOperations(apis),
+            IntegrationOperations(apis),
+            AuthorizerOperations(apis),
+            StageOperations(apis, store),
+            DeploymentOperations(apis, store, database),
+            TagOperations(apis),
+        )
 
     async def start(self) -> None:
         """After the database; before the first request."""
+        await self._apis.start()
 
     async def stop(self) -> None:
         """After the last request; before the database."""
 
     async def reset(self) -> None:
         """Forget every API of every account."""
+        await self._apis.delete_all()

@@ -1,0 +1,1 @@
+"""One method per operation of the API Gateway V2 API, by noun."""
