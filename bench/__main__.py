@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench import load, peers
+from bench import doors, load, peers
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -253,6 +253,32 @@ def measure_logs(runs: int, seconds: float) -> list[Row]:
     return [quiet, silent, printing, ratio]
 
 
+def measure_doors(runs: int, seconds: float) -> list[Row]:
+    """Each front door beside the direct Invoke of the same function, in turns, so that the machine's moods meet all."""
+    with Region() as region:
+        region.deploy("hello", PYTHON, "app.handler", doors.HELLO)
+        direct = region.signed_invoke("hello", peers.EVENT)
+        ways = {"function URL": doors.function_url(region, "hello")}
+        rows: dict[str, tuple[Row, Row]] = {}
+        for name in ways:
+            added = Row(f"{name}, 1 connection: p50 added to Invoke", "≤ 0.2 ms", "ms", most=0.2)
+            ratio = Row(f"{name}, 16 connections ÷ Invoke", "≥ 0.7", "×", least=0.7)
+            rows[name] = added, ratio
+        for _ in range(runs):
+            base = load.percentile(load.one_by_one(region.connect(), *direct, peers.EVENT, 2000)[100:], 0.5)
+            for name, (added, _) in rows.items():
+                times = load.one_by_one(region.connect(), *ways[name], peers.EVENT, 2000)
+                added.values.append(load.percentile(times[100:], 0.5) - base)
+                added.remark = f"Invoke: {base:.3f} ms"
+        for _ in range(runs if load.available() else 0):
+            rate = load.wrk(region.url, *direct, peers.EVENT, 16, seconds).rate
+            for name, (_, ratio) in rows.items():
+                through = load.wrk(region.url, *ways[name], peers.EVENT, 16, seconds)
+                ratio.values.append(through.rate / rate)
+                ratio.remark = f"{through.rate:,.0f}/s, {through.errors} errors"
+    return [row for pair in rows.values() for row in pair]
+
+
 def cold_invoke_hello(region: Region, name: str) -> None:
     load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
 
@@ -281,6 +307,7 @@ SECTIONS = {
     "burst": measure_burst,
     "memory": measure_memory,
     "logs": measure_logs,
+    "doors": measure_doors,
 }
 
 if __name__ == "__main__":
