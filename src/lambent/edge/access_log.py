@@ -57,30 +57,30 @@ class AccessLogs:
     def __init__(self, logs: LogSink, clock: Clock) -> None:
         self._logs = logs
         self._clock = clock
-        self._writers: dict[tuple[str, str], LogWriter] = {}
+        self._writers: dict[tuple[str, str, str, str], LogWriter] = {}
+        #: What destinations name, by their ARN.
+        self._groups: dict[str, tuple[str, str, str]] = {}
 
     def write(self, destination_arn: str, origin: str, line: str) -> None:
-        """One line for the log group at `destination_arn`; `origin` (api and stage) decides its stream.
-
-        Never waits: where the store is congested, lines are lost before requests are slowed.
-        """
-        writer = self._writers.get((destination_arn, origin))
-        if writer is None:
-            writer = self._open(destination_arn, origin)
-            if writer is None:
-                return
-        writer.write(int(self._clock.now() * 1000), line.encode("utf-8", "replace"))
-
-    def _open(self, destination_arn: str, origin: str) -> LogWriter | None:
-        group = log_group(destination_arn)
+        """One line for the log group at `destination_arn`; `origin` (api and stage) decides its stream. Never waits."""
+        group = self._groups.get(destination_arn)
         if group is None:
-            return None
-        if len(self._writers) >= MAX_WRITERS:
-            self._writers.clear()
-        account, region, name = group
-        stream = hashlib.md5(origin.encode(), usedforsecurity=False).hexdigest()
-        writer = self._logs.open_stream(account, region, name, stream)
-        self._writers[destination_arn, origin] = writer
+            group = log_group(destination_arn)
+            if group is None:
+                return
+            self._groups[destination_arn] = group
+        self.stream(*group, origin).write(int(self._clock.now() * 1000), line.encode("utf-8", "replace"))
+
+    def stream(self, account: str, region: str, group: str, origin: str) -> LogWriter:
+        """The stream of `origin` in a log group."""
+        key = (account, region, group, origin)
+        writer = self._writers.get(key)
+        if writer is None:
+            if len(self._writers) >= MAX_WRITERS:
+                self._writers.clear()
+                self._groups.clear()
+            stream = hashlib.md5(origin.encode(), usedforsecurity=False).hexdigest()
+            writer = self._writers[key] = self._logs.open_stream(account, region, group, stream)
         return writer
 
 

@@ -80,6 +80,15 @@ def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False)
     return _finished(result, headers, decode_base64=decode_base64)
 
 
+def remapped(headers: Headers) -> Headers:
+    """Headers of another server's answer as REST APIs pass them on."""
+    return [
+        (b"x-amzn-remapped-" + name if name in _REMAPPED else name, value)
+        for name, value in headers
+        if name in _REMAPPED or name not in _DROPPED
+    ]
+
+
 def _read(payload: bytes) -> Any:
     try:
         return _decode(payload)

@@ -1,0 +1,84 @@
+"""Functions behind invocation URIs: found by the ARN in the URI, called within a time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+from lambent.arn import Arn
+from lambent.context import Caller
+from lambent.edge.execute_api.rest.exchange import Exchange, api_arn
+from lambent.edge.execute_api.rest.mapping import with_stage_variables
+from lambent.ports import Asker, FunctionCalls, InvokeResult
+
+PRINCIPAL = "apigateway.amazonaws.com"
+
+_URI = re.compile(
+    r"arn:[a-z-]+:apigateway:[a-z0-9-]*:lambda:path/2015-03-31/functions/(?P<arn>arn:[^/]+)/invocations", re.ASCII
+)
+_PARAMETER = re.compile(r"\{[^}]*\}")
+
+
+def function_arn(uri: str, exchange: Exchange) -> str | None:
+    """The function that an invocation URI names, stage variables filled in; None where it names none."""
+    found = _URI.fullmatch(with_stage_variables(uri, exchange.stage_variables))
+    return found["arn"] if found else None
+
+
+def integration_asker(exchange: Exchange, credentials: str) -> Asker:
+    """On whose behalf a method calls its function: the API's, or a role's, or the caller's own."""
+    api, resource = exchange.api.definition, exchange.resource
+    assert resource is not None
+    # As the console writes permissions: a star for each path parameter.
+    path = _PARAMETER.sub("*", resource.path)
+    source = f"{api_arn(api.region, api.account, api.id)}/{exchange.stage.name}/{exchange.facts.method}{path}"
+    return Asker(PRINCIPAL, source, api.account, caller=_acting(credentials, exchange))
+
+
+def authorizer_asker(exchange: Exchange, authorizer_id: str, credentials: str) -> Asker:
+    api = exchange.api.definition
+    source = f"{api_arn(api.region, api.account, api.id)}/authorizers/{authorizer_id}"
+    return Asker(PRINCIPAL, source, api.account, caller=_acting(credentials, exchange))
+
+
+class TimedCalls:
+    """Calls that are waited for no longer than their time; the function runs on, as on AWS."""
+
+    def __init__(self, functions: FunctionCalls) -> None:
+        self._functions = functions
+        #: Those that nobody waits for any more; the loop alone would not keep them.
+        self._left: set[asyncio.Task[InvokeResult]] = set()
+
+    async def call(self, arn: str, asker: Asker, payload: bytes, exchange: Exchange, timeout_s: float) -> InvokeResult:
+        """Raises TimeoutError, and what `FunctionCalls.call` raises."""
+        facts = exchange.facts
+        call = self._functions.call(arn, asker, payload, request_id=facts.request_id, trace_id=facts.trace_id)
+        task = asyncio.create_task(call, name="function behind an API")
+        try:
+            done, _ = await asyncio.wait((task,), timeout=timeout_s)
+        finally:
+            if not task.done():
+                self._left.add(task)
+                task.add_done_callback(self._forget)
+        if not done:
+            raise TimeoutError
+        return task.result()
+
+    def _forget(self, task: asyncio.Task[InvokeResult]) -> None:
+        self._left.discard(task)
+        if not task.cancelled():
+            # Looked at, so that the loop does not complain about what nobody waits for.
+            task.exception()
+
+
+def _acting(credentials: str, exchange: Exchange) -> Caller | None:
+    """The principal that `credentials` (a role's ARN, or `arn:aws:iam::*:user/*` for the caller's) stands for."""
+    if not credentials:
+        return None
+    role = Arn.parse(credentials)
+    if role is None or role.account == "*":
+        return exchange.caller
+    name = role.resource.rpartition("/")[2]
+    session = "BackplaneAssumeRoleSession"
+    arn = f"arn:{role.partition}:sts::{role.account}:assumed-role/{name}/{session}"
+    return Caller(account=role.account, arn=arn, user_id=f"{name}:{session}", access_key_id="")

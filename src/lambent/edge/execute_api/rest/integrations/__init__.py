@@ -1,0 +1,1 @@
+"""What stands behind methods: functions, other servers, or nothing but an answer."""

@@ -1,0 +1,77 @@
+"""The only importer of jsonschema: models of REST APIs as validators. Loaded by `validation` at its first body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+import msgspec
+import referencing
+import referencing.exceptions
+import referencing.jsonschema
+
+from lambent.services.apigateway.domain import Model, RestApi
+
+#: Errors told of one body at most.
+MAX_ERRORS = 20
+
+
+class ModelValidator:
+    def __init__(self, api: RestApi, model: Model) -> None:
+        """Raises ValueError where the model is not JSON."""
+        prefix = f"https://apigateway.amazonaws.com/restapis/{api.id}/models/"
+        resources = [
+            (prefix + name, referencing.jsonschema.DRAFT4.create_resource(_read(other)))
+            for name, other in api.models.items()
+        ]
+        # A registry of its own also keeps the library from fetching references that it does not know.
+        registry: referencing.Registry[Any] = referencing.Registry().with_resources(resources)
+        self._validator = jsonschema.Draft4Validator(_read(model), registry=registry)
+
+    def errors(self, body: bytes) -> tuple[str, ...]:
+        """What is wrong with `body`, empty where nothing is."""
+        try:
+            document = msgspec.json.decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return ("the body is not JSON",)
+        try:
+            found = self._validator.iter_errors(document)
+            return tuple(_worded(error) for error, _ in zip(found, range(MAX_ERRORS), strict=False))
+        except referencing.exceptions.Unresolvable as error:
+            return (f"the model refers to {error.ref}, which there is not",)
+        except RecursionError:
+            return ("the body is nested too deeply",)
+
+
+def _read(model: Model) -> Any:
+    return json.loads(model.schema or "{}")
+
+
+def _worded(error: jsonschema.ValidationError) -> str:
+    """The commonest two in AWS's words."""
+    if error.validator == "required" and isinstance(error.instance, Mapping):
+        wanted: Any = error.validator_value
+        missing = sorted(name for name in wanted if name not in error.instance)
+        return f"object has missing required properties ({json.dumps(missing, separators=(',', ':'))})"
+    if error.validator == "type":
+        wanted = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
+        allowed = json.dumps(wanted, separators=(",", ":"))
+        kind = _type_of(error.instance)
+        return f"instance type ({kind}) does not match any allowed primitive type (allowed: {allowed})"
+    return str(error.message)
+
+
+def _type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int):
+        return "integer"
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, str):
+        return "string"
+    return "array" if isinstance(value, list) else "object"
