@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
+from functools import cached_property
 from typing import Any
 
 from lambent.edge.access_log import AccessLogTemplate
@@ -27,11 +28,14 @@ class DeployedApi:
             (resource.path, resource) for resource in definition.resources.values() if resource.methods
         )
         self.binary = BinaryMediaTypes(definition.binary_media_types)
-        #: None without a resource policy.
-        self.policy: Policy | None = _policy(definition)
         #: Validators of models by name, made by `validation` at first use.
         self.schemas: dict[str, Any] = {}
         self._patterns: dict[str, re.Pattern[str] | None] = {}
+
+    @cached_property
+    def policy(self) -> Policy | None:
+        """None without a resource policy. Raises MalformedPolicy."""
+        return _policy(self.definition)
 
     def matches(self, pattern: str, text: str) -> bool:
         """Does `text` match the whole of `pattern`? A pattern that is no regular expression matches nothing."""
@@ -52,7 +56,6 @@ class DeployedApis:
         self._templates: dict[str, AccessLogTemplate] = {}
 
     def of(self, definition: RestApi, stage_name: str) -> DeployedApi:
-        """Raises MalformedPolicy."""
         key = (definition.id, stage_name)
         found = self._kept.get(key)
         # Another deployment is another object.

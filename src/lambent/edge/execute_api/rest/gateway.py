@@ -24,6 +24,7 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.functions import TimedCalls
 from lambent.edge.execute_api.rest.lambda_authorizer import Grant, LambdaAuthorizers
+from lambent.edge.execute_api.rest.tester import RestTester
 from lambent.edge.execute_api.rest.throttle import TokenBuckets
 from lambent.edge.execute_api.rest.variables import context_value
 from lambent.edge.http_events.errors import json_error
@@ -63,8 +64,11 @@ class RestGateway:
         self._logs = AccessLogs(logs, clock)
         calls = TimedCalls(functions)
         cache: AuthorizerCache[Grant] = AuthorizerCache(clock)
-        self._authorization = Authorization(gate, LambdaAuthorizers(calls, cache, clock), workers)
+        authorizers = LambdaAuthorizers(calls, cache, clock)
+        self._authorization = Authorization(gate, authorizers, workers)
         self._execution = Execution(calls, proxy, clock, workers)
+        #: What the control plane tests methods and authorizers with.
+        self.tester = RestTester(self._execution, authorizers, clock)
 
     def has(self, api_id: str) -> bool:
         return self._snapshots.has(api_id)

@@ -51,7 +51,7 @@ class LambdaAuthorizers:
 
     async def ask(self, exchange: Exchange, authorizer: Authorizer) -> Grant:
         """The grant for this request, and the exchange's `authorizer` members. Raises GatewayError."""
-        values = _identity(exchange, authorizer)
+        values = identity_of(exchange, authorizer)
         began = self._clock.monotonic()
         asked = False
 
@@ -129,7 +129,7 @@ def request_event(exchange: Exchange) -> bytes:
     return msgspec.json.encode({"type": "REQUEST", "methodArn": exchange.arn, **filled})
 
 
-def _identity(exchange: Exchange, authorizer: Authorizer) -> tuple[str, ...]:
+def identity_of(exchange: Exchange, authorizer: Authorizer) -> tuple[str, ...]:
     """What the identity sources of the request hold. Raises GatewayError (401) where one holds nothing."""
     sources = Sources(exchange)
     values = []
