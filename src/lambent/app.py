@@ -168,7 +168,7 @@ class App:
         stack.callback(workers.shutdown)
         urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
 
-        apis = ApiGatewayService(database=database, functions=functions.calls, logs=logs, clock=self._clock)
+        apis = ApiGatewayService(database=database, clock=self._clock)
         http_apis = ApiGatewayV2Service(database=database, clock=self._clock, host_suffix=config.host_suffix)
         for service in (apis, http_apis):
             await service.start()

@@ -48,12 +48,14 @@ class Rule(NamedTuple, Generic[T]):
 
 
 class Rules(Generic[T]):
-    """The paths of one noun. `named`: nouns whose refusals list the paths that may be replaced."""
+    """The paths of one noun. `named`: nouns whose refusals list the paths that may be replaced; `refusal`: those whose
+    refusals have one text of their own, which begins with the path."""
 
-    def __init__(self, rules: Mapping[str, Rule[T]], *, named: bool = False) -> None:
+    def __init__(self, rules: Mapping[str, Rule[T]], *, named: bool = False, refusal: str = "") -> None:
         self._rules = {tuple(path.split("/")[1:]): rule for path, rule in rules.items()}
         self._paths = tuple(rules)
         self._named = named
+        self._refusal = refusal
 
     def apply(self, thing: T, operations: Sequence[Mapping[str, Any]] | None) -> T:
         for patch in read(operations):
@@ -64,6 +66,8 @@ class Rules(Generic[T]):
         rule = next((rule for pattern, rule in self._rules.items() if _matches(pattern, patch.parts)), None)
         if rule is not None and patch.op in rule.ops:
             return rule
+        if self._refusal:
+            raise BadRequestException(self._refusal.format(patch.path))
         if self._named:
             allowed = f"Must be one of: [{', '.join(self._paths)}]"
             advice = allowed if patch.op == "replace" else "Please choose supported operations"

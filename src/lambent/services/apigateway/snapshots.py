@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from lambent.arn import partition_of
 from lambent.services.apigateway.domain import AccountSettings, Deployment, RestApi, Stage
 
 
@@ -24,7 +25,8 @@ class StageSnapshot:
     @property
     def arn(self) -> str:
         """`arn:aws:execute-api:<region>:<account>:<api>/<stage>`, without a method."""
-        return f"arn:aws:execute-api:{self.api.region}:{self.api.account}:{self.api.id}/{self.stage.name}"
+        api = self.api
+        return f"arn:{partition_of(api.region)}:execute-api:{api.region}:{api.account}:{api.id}/{self.stage.name}"
 
 
 class Snapshots:
