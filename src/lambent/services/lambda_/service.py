@@ -31,6 +31,7 @@ from lambent.services.lambda_.operations.functions import FunctionOperations
 from lambent.services.lambda_.operations.invoke import InvokeOperations
 from lambent.services.lambda_.operations.layer_permissions import LayerPermissionOperations
 from lambent.services.lambda_.operations.layers import LayerOperations
+from lambent.services.lambda_.operations.mappings import MappingOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
 from lambent.services.lambda_.operations.tags import TagOperations
 from lambent.services.lambda_.operations.urls import UrlOperations
@@ -110,6 +111,7 @@ class LambdaService:
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
             PermissionOperations(functions, self._permissions),
             UrlOperations(self._function_urls, clock, host_suffix),
+            MappingOperations(self.directory),
         )
         self._collector: asyncio.Task[None] | None = None
         self._collecting = asyncio.Lock()
