@@ -314,6 +314,21 @@ def test_an_update_leaves_the_running_invocation_alone(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+def test_retiring_one_version_leaves_the_others_warm(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        latest, published = function(), function(version="1", environment_key="2")
+        for version in (latest, published):
+            await b.invoker.invoke(version, do())
+        b.invoker.retire(latest.account, latest.region, latest.name, latest.version)
+        await b.settle(lambda: len(b.launcher.alive) == 1)
+        await b.invoker.invoke(published, do())
+        assert len(b.launcher.launched) == 2
+        b.invoker.retire(latest.account, latest.region, latest.name)
+        await b.settle(lambda: not b.launcher.alive)
+
+    run(tmp_path, scenario)
+
+
 def test_reserved_concurrency_zero_throttles_every_invocation(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
         with pytest.raises(TooManyRequestsException) as caught:
