@@ -30,7 +30,7 @@ class MappingOperations:
             raise InvalidParameterValueException("Function does not exist")
         raise UnsupportedHere(
             f"The event source {source.value}",
-            "it serves no sources of events yet, so nothing would ever be delivered.",
+            "no sources of events are served yet, so nothing would be delivered.",
         )
 
     async def GetEventSourceMapping(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
