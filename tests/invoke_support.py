@@ -118,6 +118,7 @@ class PlainSandbox:
         self._tmp = tmp
         self.endpoint: socket.socket | None = None
         self.task_root = spec.code_root
+        self.layer_root = "/opt"
         self.tmp = "/tmp"
         self.channel: socket.socket | None = None
         self.runtime_api: socket.socket | None = None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lambent.invoke.host import Runtimes, Sandbox
 from lambent.ports import CredentialIssuer, Credentials, FunctionVersion
-from lambent.runtimes.environment import needs_plain_exec, process_environment
+from lambent.runtimes.environment import needs_plain_exec, process_environment, relocated
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 
 #: The longest that temporary credentials of a role may last. An environment is replaced before its own run out.
@@ -95,6 +95,7 @@ class Starter:
             endpoint_url=self._endpoint_url,
             task_root=sandbox.task_root,
         )
+        environment = relocated(environment, sandbox.layer_root)
         if sandbox.tmp != "/tmp":  # noqa: S108 - the path that functions see
             # Without a mount namespace /tmp is the host's, and closed to functions.
             environment["TMPDIR"] = sandbox.tmp
@@ -103,6 +104,7 @@ class Starter:
                 "handler": function.handler,
                 "environment": environment,
                 "task_root": sandbox.task_root,
+                "layer_root": sandbox.layer_root,
                 "function_name": function.name,
                 "function_version": function.version,
                 "memory_mb": function.memory_mb,

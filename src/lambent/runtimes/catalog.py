@@ -236,7 +236,7 @@ def _provided(row: Row, runtime_dir: Path) -> RuntimeSpec:
         name=row.id,
         start="exec",
         framed=False,
-        command=("/bin/sh", f"{_RUNTIME}/launch"),
+        command=("/bin/sh", f"{_RUNTIME}/launch", "/opt/bootstrap"),
         runtime_dir=str(runtime_dir),
     )
 

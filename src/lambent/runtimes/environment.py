@@ -12,6 +12,7 @@ from pathlib import Path
 from lambent.ports import Credentials, FunctionVersion
 
 TASK_ROOT = "/var/task"
+LAYER_ROOT = "/opt"
 RUNTIME_DIR = "/var/runtime"
 RUNTIME_API = "169.254.100.1:9001"
 
@@ -22,6 +23,8 @@ _XRAY_DAEMON_PORT = "2000"
 _LIBRARIES = "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 _PROGRAMS = "/usr/local/bin:/usr/bin/:/bin:/opt/bin"
 _LANG_LIB = "/var/lang/lib"
+
+_SEARCH_PATHS = ("PATH", "LD_LIBRARY_PATH", "NODE_PATH", "PYTHONPATH")
 
 #: What a customer may set of the names that start with an underscore.
 _UNDERSCORED = ("_HANDLER", "_AWS_XRAY_DAEMON_ADDRESS", "_AWS_XRAY_DAEMON_PORT", "_LAMBDA_TELEMETRY_LOG_FD")
@@ -90,6 +93,21 @@ def process_environment(
         "_HANDLER": function.handler,
         **({} if _is_provided(function.runtime) else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}"}),
     }
+
+
+def relocated(environment: dict[str, str], layer_root: str) -> dict[str, str]:
+    """`environment` with search paths that lead to the layers where nothing can be mounted at /opt."""
+    if layer_root == LAYER_ROOT:
+        return environment
+    moved = {
+        name: ":".join(
+            layer_root + part.removeprefix(LAYER_ROOT) if f"{part}/".startswith(f"{LAYER_ROOT}/") else part
+            for part in environment[name].split(":")
+        )
+        for name in _SEARCH_PATHS
+        if name in environment
+    }
+    return {**environment, **moved}
 
 
 def needs_plain_exec(

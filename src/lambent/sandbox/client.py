@@ -48,6 +48,7 @@ class Sandbox:
         self.runtime_api = _socket(fds.pop("runtime_api", None))
         self.endpoint = _socket(fds.pop("endpoint", None))
         self.task_root: str = reply.get("task_root", "/var/task")
+        self.layer_root: str = reply.get("layer_root", "/opt")
         self.tmp: str = reply.get("tmp", "/tmp")
         self._freeze_words = [word.encode() for word in reply.get("freeze_words", ("1", "0"))]
         self._cpu_quota: str = reply.get("cpu_quota", "")

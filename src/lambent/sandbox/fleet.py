@@ -289,6 +289,7 @@ class Fleet:
             fds["kill"] = os.dup(shell.kill_fd if shell.paths is not None else shell.control.fileno())
         if shell.paths is not None:
             reply["task_root"], reply["tmp"] = shell.spec.code_root, shell.paths.tmp
+            reply["layer_root"] = shell.paths.real(mounts.LAYERS)
         if shell.run.pid and not self._processes.limits_memory:
             fds["status"] = runs.open_status(shell.run.pid)
         reply["fds"] = list(fds)

@@ -19,7 +19,6 @@ import types
 from typing import Any, Dict, NoReturn, Tuple
 
 _RUNTIME_DIR = os.path.dirname(os.path.abspath(__file__))
-_LAYER_DIR = "/opt/python"
 
 #: What nearly every function imports: a template pays for it once, its forks share the memory.
 PRELOAD = (
@@ -188,7 +187,7 @@ def _enter_function(init: Dict[str, Any]) -> str:
     time.tzset()
     task_root = init["task_root"]
     os.chdir(task_root)
-    _set_search_path(task_root)
+    _set_search_path(task_root, init.get("layer_root", "/opt") + "/python")
     if "PYTHONDONTWRITEBYTECODE" in os.environ:
         sys.dont_write_bytecode = True
     sys.argv = [os.path.join(_RUNTIME_DIR, "bootstrap.py")]
@@ -198,10 +197,10 @@ def _enter_function(init: Dict[str, Any]) -> str:
     return handler
 
 
-def _set_search_path(task_root: str) -> None:
+def _set_search_path(task_root: str, layer_folder: str) -> None:
     """The package first, then layers, then what the runtime brings, then the standard library."""
     version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-    site_folders = [task_root, f"{_LAYER_DIR}/lib/{version}/site-packages", _LAYER_DIR]
+    site_folders = [task_root, f"{layer_folder}/lib/{version}/site-packages", layer_folder]
     given = [folder for folder in os.environ.get("PYTHONPATH", "").split(":") if folder]
     runtime = [folder for folder in given if folder != "/var/runtime"]
     front = [*site_folders, *runtime, _RUNTIME_DIR]
