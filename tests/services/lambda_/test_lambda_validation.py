@@ -138,17 +138,8 @@ def test_create_refuses(client: Any, name: str, refused: Refusal, case: str) -> 
 
 #: Options that AWS acts on and this region cannot.
 UNSUPPORTED: dict[str, Any] = {
-    "Publish": True,
-    "VpcConfig": {"SubnetIds": ["subnet-1"], "SecurityGroupIds": ["sg-1"]},
     "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
-    "KMSKeyArn": "arn:aws:kms:us-east-1:000000000000:key/k",
     "SnapStart": {"ApplyOn": "PublishedVersions"},
-    "FileSystemConfigs": [
-        {
-            "Arn": "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-00000000000000000",
-            "LocalMountPath": "/mnt/x",
-        }
-    ],
     "ImageConfig": {"Command": ["x"]},
     "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
     "DurableConfig": {"ExecutionTimeout": 60},

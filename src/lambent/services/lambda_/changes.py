@@ -110,8 +110,10 @@ class Functions:
 
         return await self._database.read(find)
 
-    async def create(self, function: Function, *, publish: bool = False) -> Function:
-        """The function, or its first version where it is to `publish`.
+    async def create(
+        self, function: Function, *, publish: bool = False, also: Callable[[Connection], None] = lambda tx: None
+    ) -> Function:
+        """The function, or its first version where it is to `publish`. `also` is written with it.
 
         Raises ResourceConflictException where the name is taken, and for too much code.
         """
@@ -119,6 +121,8 @@ class Functions:
         def insert(tx: Connection) -> Function:
             self._check_storage(tx, function.account, function.region, function.package.size)
             self._store.insert(tx, function)
+            if also is not None:
+                also(tx)
             return self._published(tx, function) if publish else function
 
         created = await self._database.write(insert)

@@ -58,6 +58,11 @@ class CodeSigningConfigNotFoundException(AwsError):
     status = 404
 
 
+class CodeVerificationFailedException(AwsError):
+    """The code signature failed one or more of the validation checks for signature mismatch or expiry, and the code \
+signing policy is set to ENFORCE. Lambda blocks the deployment."""
+
+
 class UnsupportedHere(InvalidParameterValueException):
     """An option that AWS acts on and this region cannot: refused, never stored and ignored."""
 

@@ -26,6 +26,7 @@ from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.layers.store import LayerStore
 from lambent.services.lambda_.operations.aliases import AliasOperations
 from lambent.services.lambda_.operations.code import CodeOperations
+from lambent.services.lambda_.operations.code_signing import CodeSigningOperations
 from lambent.services.lambda_.operations.concurrency import ConcurrencyOperations
 from lambent.services.lambda_.operations.functions import FunctionOperations
 from lambent.services.lambda_.operations.invoke import InvokeOperations
@@ -33,7 +34,7 @@ from lambent.services.lambda_.operations.layer_permissions import LayerPermissio
 from lambent.services.lambda_.operations.layers import LayerOperations
 from lambent.services.lambda_.operations.mappings import MappingOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
-from lambent.services.lambda_.operations.tags import TagOperations
+from lambent.services.lambda_.operations.tags import TaggedFunctions, TagOperations
 from lambent.services.lambda_.operations.urls import UrlOperations
 from lambent.services.lambda_.operations.versions import VersionOperations
 from lambent.services.lambda_.permissions.changes import Permissions
@@ -41,6 +42,8 @@ from lambent.services.lambda_.permissions.decisions import Decisions
 from lambent.services.lambda_.permissions.store import PolicyStore
 from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.references import References
+from lambent.services.lambda_.signing.deployments import Signing
+from lambent.services.lambda_.signing.store import SigningStore
 from lambent.services.lambda_.store import FunctionStore
 from lambent.services.lambda_.urls.changes import FunctionUrls
 from lambent.services.lambda_.urls.directory import Urls
@@ -87,7 +90,9 @@ class LambdaService:
         qualified = Qualified(self._store, alias_store)
         self._permissions = Permissions(database, PolicyStore(), decisions, qualified)
         self._function_urls = FunctionUrls(database, UrlStore(), self.urls, qualified)
-        attachments: Sequence[Attachment] = (self._permissions, self._function_urls)
+        signing_store = SigningStore()
+        signing = Signing(database, signing_store)
+        attachments: Sequence[Attachment] = (self._permissions, self._function_urls, signing)
         self._functions = functions = Functions(
             database,
             self._store,
@@ -99,17 +104,19 @@ class LambdaService:
         )
         aliases = Aliases(database, alias_store, self._store, self.directory, attachments)
         references = References(database, self._layers, self._code, file_systems or FileSystems())
+        code_signing = CodeSigningOperations(database, signing_store, signing, functions, clock)
         self.operations: Sequence[object] = (
-            FunctionOperations(database, self._store, functions, references, self._code, self.links, clock),
-            CodeOperations(functions, references, self._code, clock),
+            FunctionOperations(database, self._store, functions, references, signing, self._code, self.links, clock),
+            CodeOperations(functions, references, signing, self._code, clock),
+            code_signing,
             LayerOperations(database, self._layers, storage, self._code, self.links, clock),
             LayerPermissionOperations(database, self._layers),
             VersionOperations(functions),
             AliasOperations(aliases),
             InvokeOperations(self.directory, invoker),
-            TagOperations(functions),
+            TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
-            PermissionOperations(functions, self._permissions),
+            PermissionOperations(self._permissions),
             UrlOperations(self._function_urls, clock, host_suffix),
             MappingOperations(self.directory),
         )

@@ -16,12 +16,16 @@ from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
 from lambent.services.lambda_.names import latest_name
 from lambent.services.lambda_.references import References
+from lambent.services.lambda_.signing.deployments import Signing
 
 
 class CodeOperations:
-    def __init__(self, functions: Functions, references: References, code: CodeStore, clock: Clock) -> None:
+    def __init__(
+        self, functions: Functions, references: References, signing: Signing, code: CodeStore, clock: Clock
+    ) -> None:
         self._functions = functions
         self._references = references
+        self._signing = signing
         self._code = code
         self._clock = clock
 
@@ -31,6 +35,7 @@ class CodeOperations:
         # Unzipping is much work to do for a function that isn't there.
         current = await self._functions.find(name)
         data = uploaded_zip(params, verb="updating")
+        await self._signing.admit(name.key)
         if params.get("DryRun"):
             check_revision(current, params.get("RevisionId"))
             package = await self._code.check(data)

@@ -20,6 +20,7 @@ from lambent.services.lambda_.errors import (
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name, is_alias, latest_name
 from lambent.services.lambda_.operations.code import uploaded_zip
 from lambent.services.lambda_.references import References
+from lambent.services.lambda_.signing.deployments import Signing
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -31,6 +32,7 @@ class FunctionOperations:
         store: FunctionStore,
         functions: Functions,
         references: References,
+        signing: Signing,
         code: CodeStore,
         links: CodeLinks,
         clock: Clock,
@@ -39,6 +41,7 @@ class FunctionOperations:
         self._store = store
         self._functions = functions
         self._references = references
+        self._signing = signing
         self._code = code
         self._links = links
         self._clock = clock
@@ -55,6 +58,7 @@ class FunctionOperations:
         # Before the work of unzipping; the insert is what decides.
         if await self._database.read(lambda tx: self._store.find(tx, name.key)) is not None:
             raise ResourceConflictException(f"Function already exist: {name.name}")
+        put_signing = await self._signing.admit_new(context, params.get("CodeSigningConfigArn"), name.key)
         async with self._code.admitted(data) as package:
             await self._references.check_size(package, settings.layers)
             function = Function(
@@ -65,7 +69,7 @@ class FunctionOperations:
                 modified_ms=int(self._clock.now() * 1000),
                 tags=function_tags,
             )
-            created = await self._functions.create(function, publish=bool(params.get("Publish")))
+            created = await self._functions.create(function, publish=bool(params.get("Publish")), also=put_signing)
         # Without the version in the ARN, even of a published one.
         return describe.configuration(created)
 
@@ -92,6 +96,8 @@ class FunctionOperations:
         name = latest_name(context, params, action="UpdateFunctionConfiguration")
         configuration.refuse_unsupported(params)
         referenced = await self._references.look_up(context, params)
+        if referenced.layers:
+            await self._signing.admit(name.key)
 
         def change(function: Function) -> Function:
             if referenced.layers is not None:

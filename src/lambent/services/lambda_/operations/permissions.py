@@ -1,13 +1,12 @@
-"""Resource policies of functions, versions and aliases; and code signing, of which there is none."""
+"""Resource policies of functions, versions and aliases."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from lambent.context import Context
-from lambent.services.lambda_.changes import Functions
 from lambent.services.lambda_.errors import InvalidParameterValueException, ResourceNotFoundException
-from lambent.services.lambda_.names import LATEST, FunctionName, function_name, latest_name
+from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 from lambent.services.lambda_.permissions.changes import Permissions, Wording
 from lambent.services.lambda_.permissions.domain import (
     ResourcePolicy,
@@ -22,8 +21,7 @@ REMOVING = Wording(missing="No policy found for", latest="GetFunction/GetAlias")
 
 
 class PermissionOperations:
-    def __init__(self, functions: Functions, permissions: Permissions) -> None:
-        self._functions = functions
+    def __init__(self, permissions: Permissions) -> None:
         self._permissions = permissions
 
     async def AddPermission(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -54,10 +52,6 @@ class PermissionOperations:
             raise ResourceNotFoundException("The resource you requested does not exist.")
         policy, revision_id = found
         return {"Policy": policy.document(), "RevisionId": revision_id}
-
-    async def GetFunctionCodeSigningConfig(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        await self._functions.find(latest_name(context, params, action="GetFunctionCodeSigningConfig"))
-        return {}
 
 
 def _name(context: Context, params: dict[str, Any], action: str) -> FunctionName:
