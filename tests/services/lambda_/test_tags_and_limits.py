@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from lambda_helpers import Refusal, definition
+import pytest
+from lambda_helpers import Refusal, definition, zipped
 
 Create = Callable[..., dict[str, Any]]
 
@@ -75,11 +76,37 @@ def test_a_hundred_executions_stay_unreserved(region: Any, refused: Refusal) -> 
     assert here.get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"] == 150
 
 
-def test_account_settings_count_functions_and_their_code(region: Any) -> None:
+def test_a_version_has_no_concurrency_of_its_own(client: Any, name: str, refused: Refusal, create: Create) -> None:
+    arn = create()["FunctionArn"]
+    functions_only = (
+        400,
+        "InvalidParameterValueException",
+        "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+        "Please specify either a function name or an unqualified function ARN.",
+    )
+    put = {"FunctionName": f"{arn}:1", "ReservedConcurrentExecutions": 1}
+    assert refused(client.put_function_concurrency, **put) == functions_only
+    assert refused(client.get_function_concurrency, FunctionName=f"{name}:1") == functions_only
+    assert refused(client.delete_function_concurrency, FunctionName=f"{name}:1") == functions_only
+
+
+def test_a_function_that_reserves_nothing_at_all_is_throttled(client: Any, name: str, create: Create) -> None:
+    create()
+    client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)
+    with pytest.raises(client.exceptions.TooManyRequestsException) as refusal:
+        client.invoke(FunctionName=name)
+    assert refusal.value.response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+    assert refusal.value.response["Error"]["Message"] == "Rate Exceeded."
+    client.delete_function_concurrency(FunctionName=name)
+    assert client.invoke(FunctionName=name)["StatusCode"] == 200
+
+
+def test_account_settings_count_functions_and_the_code_of_them_and_of_layers(region: Any) -> None:
     here = region.client("lambda", region_name="eu-south-1")
     size = here.create_function(**definition("counted"))["CodeSize"]
+    layer = here.publish_layer_version(LayerName="counted", Content={"ZipFile": zipped()})["Content"]["CodeSize"]
     answer = here.get_account_settings()
-    assert answer["AccountUsage"] == {"TotalCodeSize": size, "FunctionCount": 1}
+    assert answer["AccountUsage"] == {"TotalCodeSize": size + layer, "FunctionCount": 1}
     assert answer["AccountLimit"]["CodeSizeUnzipped"] == 262144000
     assert answer["AccountLimit"]["CodeSizeZipped"] == 52428800
     assert answer["AccountLimit"]["ConcurrentExecutions"] == 1000

@@ -14,7 +14,7 @@ from lambent.services.lambda_.code.storage_limit import LIMIT_BYTES, StorageLimi
 from lambent.services.lambda_.code.store import ZIPPED_LIMIT
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException
-from lambent.services.lambda_.names import latest_name
+from lambent.services.lambda_.names import FunctionName, function_name
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -38,7 +38,7 @@ class ConcurrencyOperations:
         self._limit = account_limit
 
     async def PutFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = latest_name(context, params, action="PutFunctionConcurrency")
+        name = _function(context, params, "PutFunctionConcurrency")
         wanted: int = params["ReservedConcurrentExecutions"]
 
         def change(tx: Connection, function: Function) -> Function:
@@ -54,12 +54,12 @@ class ConcurrencyOperations:
         return {"ReservedConcurrentExecutions": wanted}
 
     async def GetFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = latest_name(context, params, action="GetFunctionConcurrency")
+        name = _function(context, params, "GetFunctionConcurrency")
         reserved = (await self._functions.find(name)).reserved_concurrency
         return {} if reserved is None else {"ReservedConcurrentExecutions": reserved}
 
     async def DeleteFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = latest_name(context, params, action="DeleteFunctionConcurrency")
+        name = _function(context, params, "DeleteFunctionConcurrency")
         await self._functions.amend(
             name, lambda _tx, function: dataclasses.replace(function, reserved_concurrency=None)
         )
@@ -85,3 +85,14 @@ class ConcurrencyOperations:
             },
             "AccountUsage": {"TotalCodeSize": code_size, "FunctionCount": count},
         }
+
+
+def _function(context: Context, params: dict[str, Any], action: str) -> FunctionName:
+    """Reserved concurrency is the function's, one for all its versions."""
+    name = function_name(context, params["FunctionName"], action=action)
+    if name.qualifier is not None:
+        raise InvalidParameterValueException(
+            "This operation is permitted on Lambda functions only. Aliases and versions do not support this operation. "
+            "Please specify either a function name or an unqualified function ARN."
+        )
+    return name
