@@ -393,6 +393,21 @@ def test_format_1_needs_a_status(payload: bytes) -> None:
         responses.proxy_v1(payload)
 
 
+def test_only_rest_apis_mind_members_that_they_do_not_know() -> None:
+    payload = b'{"statusCode":200,"body":"x","cookies":["a=b"]}'
+    assert responses.proxy_v1(payload).body == b"x"
+    with pytest.raises(responses.MalformedProxyResponse):
+        responses.proxy_v1(payload, strict=True)
+
+
+def test_half_a_character_goes_out_as_a_question_mark() -> None:
+    assert responses.infer_v2(rb'{"statusCode":200,"body":"cut \ud83d"}').body == b"cut ?"
+    assert responses.infer_v2(rb'"cut \ud83d"').body == b"cut ?"
+    assert responses.infer_v2(rb'["cut \ud83d"]').body == rb'["cut \ud83d"]'
+    with pytest.raises(responses.MalformedProxyResponse):
+        responses.infer_v2(b"NaN")
+
+
 def test_format_1_sends_every_value_of_a_header_once() -> None:
     result = {
         "statusCode": 200,

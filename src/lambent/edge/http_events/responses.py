@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ _REMAPPED = frozenset(
     b"authorization connection content-length content-md5 date expect host max-forwards proxy-authenticate server "
     b"trailer user-agent www-authenticate".split()
 )
+_MEMBERS_V1 = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -39,8 +41,7 @@ def infer_v2(payload: bytes, *, remap: bool = False) -> Response:
     """
     result = _read(payload)
     if not isinstance(result, dict) or "statusCode" not in result:
-        body = result.encode() if isinstance(result, str) else _encode(result)
-        return Response(200, [JSON_TYPE], body)
+        return Response(200, [JSON_TYPE], _text(result) if isinstance(result, str) else _json(result))
     headers: Headers = []
     _add_headers(headers, result.get("headers"), remap)
     cookies = result.get("cookies")
@@ -51,17 +52,20 @@ def infer_v2(payload: bytes, *, remap: bool = False) -> Response:
     return _finished(result, headers, decode_base64=True)
 
 
-def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False) -> Response:
+def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False, strict: bool = False) -> Response:
     """The answer for a result in format 1.0: statusCode, headers, multiValueHeaders, body, isBase64Encoded.
 
     `decode_base64` False leaves a body marked as base64 in that form: REST APIs decode it only for clients that ask
-    for a binary media type; `remap` is as for `infer_v2`, and for REST APIs. Raises MalformedProxyResponse.
+    for a binary media type. `remap` is as for `infer_v2`. `strict` takes no members beside these, as REST APIs do,
+    where HTTP APIs look past them. Raises MalformedProxyResponse.
     """
     result = _read(payload)
     if not isinstance(result, dict):
         raise MalformedProxyResponse("The response is not a JSON object.")
     if "statusCode" not in result:
         raise MalformedProxyResponse("The response has no statusCode.")
+    if strict and not result.keys() <= _MEMBERS_V1:
+        raise MalformedProxyResponse(f"The response has members of other names than {', '.join(sorted(_MEMBERS_V1))}.")
     headers: Headers = []
     many = result.get("multiValueHeaders")
     if many is not None:
@@ -93,7 +97,28 @@ def _read(payload: bytes) -> Any:
     try:
         return _decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass
+    try:
+        # Halves of surrogate pairs, which JavaScript's strings may be cut into, are JSON by its grammar.
+        return json.loads(payload, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
         raise MalformedProxyResponse("The response is not JSON.") from None
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+def _text(text: str) -> bytes:
+    # What is no character goes out as a question mark, as from AWS's own encoder.
+    return text.encode("utf-8", "replace")
+
+
+def _json(value: Any) -> bytes:
+    try:
+        return _encode(value)
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def _finished(result: dict[str, Any], headers: Headers, *, decode_base64: bool) -> Response:
@@ -120,7 +145,7 @@ def _body(result: dict[str, Any], decode_base64: bool) -> bytes:
     if not isinstance(body, str):
         raise MalformedProxyResponse("The body of the response is not a string.")
     if not (decode_base64 and result.get("isBase64Encoded") is True):
-        return body.encode()
+        return _text(body)
     try:
         return base64.b64decode(body)
     except (binascii.Error, ValueError):
@@ -137,7 +162,7 @@ def _add_headers(headers: Headers, given: Any, remap: bool) -> None:
 
 
 def _add(headers: Headers, name: str, value: Any, remap: bool) -> None:
-    raw = name.encode().lower()
+    raw = _text(name).lower()
     if not raw or raw.translate(None, _TOKEN):
         raise MalformedProxyResponse(f"The response has a header of the name {name!r}.")
     if remap and raw in _REMAPPED:
@@ -148,7 +173,7 @@ def _add(headers: Headers, name: str, value: Any, remap: bool) -> None:
 
 def _value(value: Any) -> bytes:
     if isinstance(value, str):
-        raw = value.encode()
+        raw = _text(value)
     elif value is None:
         raw = b""
     elif isinstance(value, (bool, int, float)):

@@ -102,7 +102,7 @@ def _response(exchange: Exchange, result: InvokeResult) -> Response:
     accept = exchange.facts.header("accept")
     binary = exchange.api.binary
     try:
-        response = proxy_v1(result.payload, decode_base64=binary.accepted(accept), remap=True)
+        response = proxy_v1(result.payload, decode_base64=binary.accepted(accept), remap=True, strict=True)
     except MalformedProxyResponse as error:
         raise _bad_gateway(
             f"Execution failed due to configuration error: Malformed Lambda proxy response: {error}"
