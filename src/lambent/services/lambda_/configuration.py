@@ -96,6 +96,9 @@ def updated_settings(context: Context, current: Settings, params: dict[str, Any]
         )
         if params.get(theirs) is not None
     }
+    if changes.get("runtime", current.runtime) != current.runtime:
+        # What is pinned was a version of the other runtime.
+        changes.update(runtime_update="Auto", runtime_version_arn=None)
     if storage := params.get("EphemeralStorage"):
         changes["tmp_mb"] = storage["Size"]
     if mode := (params.get("TracingConfig") or {}).get("Mode"):

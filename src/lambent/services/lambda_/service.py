@@ -34,6 +34,7 @@ from lambent.services.lambda_.operations.layer_permissions import LayerPermissio
 from lambent.services.lambda_.operations.layers import LayerOperations
 from lambent.services.lambda_.operations.mappings import MappingOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
+from lambent.services.lambda_.operations.runtime_management import RuntimeManagementOperations
 from lambent.services.lambda_.operations.tags import TaggedFunctions, TagOperations
 from lambent.services.lambda_.operations.urls import UrlOperations
 from lambent.services.lambda_.operations.versions import VersionOperations
@@ -114,6 +115,7 @@ class LambdaService:
             VersionOperations(functions),
             AliasOperations(aliases),
             InvokeOperations(self.directory, invoker),
+            RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
             PermissionOperations(self._permissions),

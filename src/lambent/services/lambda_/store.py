@@ -225,6 +225,16 @@ class FunctionStore:
         """Give $LATEST or a published version a new RevisionId, as changes beside its row (of its policy) do."""
         self.write_state(tx, dataclasses.replace(function, revision_id=revision_id))
 
+    def write_settings(self, tx: Connection, function: Function) -> None:
+        """Settings and RevisionId, of $LATEST or of a published version."""
+        table, where = (
+            (functions, _is(function.key))
+            if function.version == LATEST
+            else (versions, _is_version(function.key, function.version))
+        )
+        values = {"settings": _encode(function.settings), "revision_id": function.revision_id}
+        tx.execute(update_in(table).where(where).values(values))
+
     def write_state(self, tx: Connection, function: Function) -> None:
         """State and RevisionId, of $LATEST or of a published version."""
         values: dict[str, Any] = {"state": function.state.value, "revision_id": function.revision_id}
