@@ -59,8 +59,8 @@ def main() -> int:
     return 0
 
 
-def render(rows: list[Row]) -> Table:
-    table = Table("what", "goal", "min", "median", "max", "unit", "met", "remark", title="docs/design.md §9")
+def render(rows: list[Row], title: str = "docs/design.md §9") -> Table:
+    table = Table("what", "goal", "min", "median", "max", "unit", "met", "remark", title=title)
     for row in rows:
         figures = [f"{value:,.2f}" for value in load.spread(row.values)] if row.values else ["", "", ""]
         table.add_row(row.what, row.goal, *figures, row.unit, row.met, row.remark)
