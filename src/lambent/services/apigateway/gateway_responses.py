@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from lambent.services.apigateway import mappings
 from lambent.services.apigateway.domain import GatewayResponse
 
 DEFAULT_4XX = "DEFAULT_4XX"
@@ -54,3 +55,10 @@ def effective(changed: Mapping[str, GatewayResponse], response_type: str) -> Gat
         parameters=own.parameters,
         templates=own.templates or DEFAULT_TEMPLATES,
     )
+
+
+def checked(response: GatewayResponse) -> GatewayResponse:
+    """`response` as it is; raises what AWS does for mappings and content types that it refuses."""
+    mappings.check_gateway_parameters(response.parameters)
+    mappings.check_content_types(response.templates)
+    return response

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -119,13 +119,13 @@ def removed(api: RestApi, resource_id: str) -> RestApi:
     return _replace(api, resources={key: one for key, one in api.resources.items() if key not in gone})
 
 
-def ensured(api: RestApi, path: str) -> tuple[RestApi, Resource]:
-    """`api` with a resource at `path` and at everything above it."""
+def ensured(api: RestApi, path: str, ids: Mapping[str, str]) -> tuple[RestApi, Resource]:
+    """`api` with a resource at `path` and at everything above it; `ids` says by path which id a new one has."""
     at = api.resources[api.root_id]
     for part in filter(None, path.split("/")):
         child = next((one for one in api.resources.values() if (one.parent_id, one.path_part) == (at.id, part)), None)
         if child is None:
-            api, child = added(api, at.id, part)
+            api, child = added(api, at.id, part, ids.get(_path(at, part)))
         at = child
     return api, at
 

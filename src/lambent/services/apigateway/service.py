@@ -10,6 +10,7 @@ from lambent.services.apigateway.operations.account import AccountOperations, Ta
 from lambent.services.apigateway.operations.authorizers import AuthorizerOperations
 from lambent.services.apigateway.operations.deployments import DeploymentOperations
 from lambent.services.apigateway.operations.gateway_responses import GatewayResponseOperations
+from lambent.services.apigateway.operations.imports import ImportOperations
 from lambent.services.apigateway.operations.integrations import IntegrationOperations
 from lambent.services.apigateway.operations.methods import MethodOperations
 from lambent.services.apigateway.operations.resources import ResourceOperations
@@ -31,6 +32,7 @@ class ApiGatewayService:
         self._apis = apis = Apis(database, store, self.snapshots)
         self._operations: list[object] = [
             RestApiOperations(apis, clock),
+            ImportOperations(apis, clock),
             ResourceOperations(apis),
             MethodOperations(apis),
             IntegrationOperations(apis),

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from lambent.context import Context
-from lambent.services.apigateway import describe, gateway_responses, mappings, patches
+from lambent.services.apigateway import describe, gateway_responses, patches
 from lambent.services.apigateway.changes import Apis
 from lambent.services.apigateway.domain import GatewayResponse, RestApi
 from lambent.services.apigateway.errors import BadRequestException, NotFoundException
@@ -20,7 +20,7 @@ class GatewayResponseOperations:
         self._apis = apis
 
     async def PutGatewayResponse(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        made = checked(
+        made = gateway_responses.checked(
             GatewayResponse(
                 type=params["responseType"],
                 status_code=params.get("statusCode"),
@@ -51,7 +51,7 @@ class GatewayResponseOperations:
         def change(api: RestApi) -> RestApi:
             # What is shown is what is changed, set or not.
             shown = gateway_responses.effective(api.gateway_responses, response_type)
-            return _with(api, checked(_RULES.apply(shown, params.get("patchOperations"))))
+            return _with(api, gateway_responses.checked(_RULES.apply(shown, params.get("patchOperations"))))
 
         api = await self._apis.change(context, params["restApiId"], change)
         return describe.gateway_response(api.gateway_responses, response_type)
@@ -65,12 +65,6 @@ class GatewayResponseOperations:
 
         await self._apis.change(context, params["restApiId"], change)
         return {}
-
-
-def checked(response: GatewayResponse) -> GatewayResponse:
-    mappings.check_gateway_parameters(response.parameters)
-    mappings.check_content_types(response.templates)
-    return response
 
 
 def _with(api: RestApi, response: GatewayResponse) -> RestApi:
