@@ -12,6 +12,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from lambda_helpers import Refusal
 
 # So that a key may be any account's: its id is the account's.
 REGION_OPTIONS = ("--auth", "off")
@@ -92,3 +93,25 @@ def test_other_accounts_need_the_policy_where_the_own_does_not(
     allow(client, name, "function", Principal=other, **THROUGH_URL)
     assert ask(region, url, other)[0] == 200
     assert ask(region, url, "222222222222") == (403, FORBIDDEN)
+
+
+@pytest.mark.slow
+def test_other_accounts_invoke_by_arn_what_the_policy_gives_them(
+    region: Any, client: Any, create: Create, name: str
+) -> None:
+    create(Publish=True)
+    arn = client.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+    guest = region.client("lambda", aws_access_key_id="111111111111", aws_secret_access_key="secret")
+    refused = Refusal(guest)
+    status, code, message = refused(guest.invoke, FunctionName=arn, Payload=b"1")
+    assert (status, code) == (403, "AccessDeniedException")
+    assert message == (
+        f"User: arn:aws:iam::111111111111:root is not authorized to perform: lambda:InvokeFunction on resource: {arn} "
+        "because no resource-based policy allows the lambda:InvokeFunction action"
+    )
+    allow(client, name, "guests", Action="lambda:InvokeFunction", Principal="111111111111")
+    assert guest.invoke(FunctionName=arn, Payload=b"1")["Payload"].read() == b"1"
+    assert refused(guest.invoke, FunctionName=arn, Qualifier="1")[1] == "AccessDeniedException"
+    assert refused(guest.get_function, FunctionName=arn)[1] == "AccessDeniedException"
+    # By name, it is the guest's own account that is meant.
+    assert refused(guest.invoke, FunctionName=name)[1] == "ResourceNotFoundException"

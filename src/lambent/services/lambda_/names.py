@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from lambent.arn import function_arn
@@ -25,7 +26,7 @@ _FORM = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class FunctionName:
-    """A function as the caller means it, in the caller's account and region."""
+    """A function as the caller means it, in the region of the call."""
 
     account: str
     region: str
@@ -46,10 +47,18 @@ class FunctionName:
         return ResourceNotFoundException(f"Function not found: {self.arn}")
 
 
-def function_name(context: Context, text: str, qualifier: str | None = None, *, action: str = "") -> FunctionName:
+def function_name(
+    context: Context,
+    text: str,
+    qualifier: str | None = None,
+    *,
+    action: str = "",
+    admits: Callable[[FunctionName], bool] = lambda name: False,
+) -> FunctionName:
     """The function that `text` and `qualifier` name.
 
-    `action` ("GetFunction") words the refusal of another account's function.
+    `admits` says of another account's function whether the caller may do this; `action` ("GetFunction") words the
+    refusal.
     """
     if ":" not in text:
         # The form of nearly every call, Invoke's above all: no pattern to match, nothing to compare.
@@ -57,13 +66,23 @@ def function_name(context: Context, text: str, qualifier: str | None = None, *, 
     form = _FORM.fullmatch(text)
     if form is None:
         raise InvalidParameterValueException(f"Invalid function name: {text}")
-    name, inner = _checked(form["name"]), form["qualifier"]
-    _check_place(context, form["region"], form["account"], text, action)
+    if form["region"] and form["region"] != context.region:
+        raise ResourceNotFoundException(
+            f"Functions from '{form['region']}' are not reachable in this region ('{context.region}')"
+        )
+    inner = form["qualifier"]
     if inner and qualifier and inner != qualifier:
         raise InvalidParameterValueException(
             "The derived qualifier from the function name does not match the specified qualifier."
         )
-    return FunctionName(context.account, context.region, name, qualifier or inner)
+    account = form["account"] or context.account
+    name = FunctionName(account, context.region, _checked(form["name"]), qualifier or inner)
+    if account != context.account and not admits(name):
+        raise AccessDeniedException(
+            f"User: {context.caller.arn} is not authorized to perform: lambda:{action} on resource: {text} "
+            f"because no resource-based policy allows the lambda:{action} action"
+        )
+    return name
 
 
 def latest_name(context: Context, params: dict[str, str], *, action: str = "") -> FunctionName:
@@ -93,15 +112,3 @@ def _checked(name: str) -> str:
             f"Member must have length less than or equal to {NAME_LIMIT}"
         )
     return name
-
-
-def _check_place(context: Context, region: str | None, account: str | None, text: str, action: str) -> None:
-    if region and region != context.region:
-        raise ResourceNotFoundException(
-            f"Functions from '{region}' are not reachable in this region ('{context.region}')"
-        )
-    if account and account != context.account:
-        raise AccessDeniedException(
-            f"User: {context.caller.arn} is not authorized to perform: lambda:{action} on resource: {text} "
-            f"because no resource-based policy allows the lambda:{action} action"
-        )

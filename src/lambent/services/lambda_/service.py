@@ -114,7 +114,7 @@ class LambdaService:
             LayerPermissionOperations(database, self._layers),
             VersionOperations(functions),
             AliasOperations(aliases),
-            InvokeOperations(self.directory, invoker),
+            InvokeOperations(self.directory, decisions, invoker),
             RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
