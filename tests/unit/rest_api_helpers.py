@@ -11,6 +11,7 @@ from typing import Any
 
 from lambent.clock import TestClock
 from lambent.context import Caller
+from lambent.edge.access_log import AccessLogs
 from lambent.edge.doors import Address
 from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.http_proxy import HttpProxy
@@ -174,7 +175,7 @@ class World:
             functions=self.functions,  # type: ignore[arg-type]
             gate=self.gate,
             proxy=self.proxy,
-            logs=self.logs,
+            logs=AccessLogs(self.logs, self.clock),
             clock=self.clock,
             workers=ThreadPoolExecutor(1),
         )

@@ -30,7 +30,7 @@ from lambent.edge.execute_api.rest.variables import context_value
 from lambent.edge.http_events.errors import json_error
 from lambent.edge.http_events.request_facts import Facts, extended_id, text_of
 from lambent.edge.http_proxy import HttpProxy
-from lambent.ports import FunctionCalls, LogSink
+from lambent.ports import FunctionCalls
 from lambent.request import Request, Response
 from lambent.services.apigateway.domain import ANY, Method, MethodSettings
 from lambent.services.apigateway.snapshots import Snapshots, StageSnapshot
@@ -52,7 +52,7 @@ class RestGateway:
         functions: FunctionCalls,
         gate: Gate,
         proxy: HttpProxy,
-        logs: LogSink,
+        logs: AccessLogs,
         clock: Clock,
         workers: Executor,
     ) -> None:
@@ -61,7 +61,7 @@ class RestGateway:
         self._workers = workers
         self._apis = DeployedApis()
         self._throttles = TokenBuckets(clock)
-        self._logs = AccessLogs(logs, clock)
+        self._logs = logs
         calls = TimedCalls(functions)
         cache: AuthorizerCache[Grant] = AuthorizerCache(clock)
         authorizers = LambdaAuthorizers(calls, cache, clock)
