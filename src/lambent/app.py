@@ -18,12 +18,15 @@ import uvloop
 from lambent import wire
 from lambent.clock import SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
+from lambent.edge.access_log import AccessLogs
 from lambent.edge.dispatch import Dispatch
 from lambent.edge.doors import Doors
 from lambent.edge.execute_api.door import ExecuteApiDoor
+from lambent.edge.execute_api.http.gateway import HttpApiGateway
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
+from lambent.edge.http_proxy import HttpProxy
 from lambent.edge.local import LocalRoutes
 from lambent.edge.operator import OperatorCheck
 from lambent.edge.pipeline import Pipeline
@@ -174,6 +177,13 @@ class App:
             await service.start()
             stack.push_async_callback(service.stop)
 
+        proxy = HttpProxy()
+        stack.push_async_callback(proxy.stop)
+        access_logs = AccessLogs(logs, self._clock)
+        http_gateway = HttpApiGateway(
+            http_apis.snapshots, functions.calls, proxy, access_logs, access.gate, self._clock, workers
+        )
+
         pipeline = self._pipeline(
             services={
                 "lambda": functions.operations,
@@ -183,12 +193,14 @@ class App:
                 "apigatewayv2": http_apis.operations,
             },
             doors=Doors(
-                {"lambda-url": urls, "execute-api": ExecuteApiDoor([])}, (config.host_suffix,), access.guard.allows
+                {"lambda-url": urls, "execute-api": ExecuteApiDoor([http_gateway])},
+                (config.host_suffix,),
+                access.guard.allows,
             ),
             access=access,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[apis, http_apis, functions, invoker, logs],
+            resettables=[apis, http_apis, http_gateway, functions, invoker, logs],
             statistics={"invoker": invoker.statistics, "logs": logs.statistics},
             workers=workers,
         )
