@@ -13,7 +13,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -39,6 +39,9 @@ class Seen:
 
     description: str
     code_sha256: str
+    #: CodeSha256 of its published versions, in order, and of the one that the alias `live` leads to.
+    versions: tuple[str, ...] = ()
+    live: str | None = None
 
 
 @dataclass
@@ -73,18 +76,25 @@ class Worker:
             wanted = Seen(str(self.counter), sha256(code))
             self.change(region, "POST", PREFIX, wanted, creation(self.name, wanted.description, code))
             return
-        match self.rng.randrange(8):
+        match self.rng.randrange(10):
             case 0:
                 self.change(region, "DELETE", f"{PREFIX}/{self.name}", None)
             case 1 | 2:
                 code = package(self.counter)
-                wanted = Seen(now.description, sha256(code))
-                body = {"ZipFile": base64.b64encode(code).decode()}
+                publish = self.rng.random() < 0.5
+                versions = (*now.versions, sha256(code)) if publish else now.versions
+                wanted = replace(now, code_sha256=sha256(code), versions=versions)
+                body = {"ZipFile": base64.b64encode(code).decode(), "Publish": publish}
                 self.change(region, "PUT", f"{PREFIX}/{self.name}/code", wanted, body)
             case 3 | 4 | 5 | 6:
-                wanted = Seen(str(self.counter), now.code_sha256)
+                wanted = replace(now, description=str(self.counter))
                 body = {"Description": wanted.description}
                 self.change(region, "PUT", f"{PREFIX}/{self.name}/configuration", wanted, body)
+            case 7 | 8 if now.versions:
+                path = f"{PREFIX}/{self.name}/aliases"
+                body = {"Name": "live", "FunctionVersion": self.published(region)[-1]["Version"]}
+                method, path = ("POST", path) if now.live is None else ("PUT", f"{path}/live")
+                self.change(region, method, path, replace(now, live=now.versions[-1]), body)
             case _:
                 self.invoke(region)
 
@@ -107,6 +117,20 @@ class Worker:
         assert found in allowed, f"{self.name} is {found} and may be {allowed}"
         self.acknowledged, self.under_way = found, False
 
+    def published(self, region: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        marker: str | None = ""
+        while marker is not None:
+            answer = region.request("GET", f"{PREFIX}/{self.name}/versions?Marker={marker}", sign="lambda")
+            assert answer.status == 200, answer
+            found += answer.json()["Versions"]
+            marker = answer.json().get("NextMarker")
+        return found[1:]
+
+    def live(self, region: Any) -> str | None:
+        answer = region.request("GET", f"{PREFIX}/{self.name}/configuration?Qualifier=live", sign="lambda")
+        return None if answer.status == 404 else answer.json()["CodeSha256"]
+
     def look(self, region: Any) -> Seen | None:
         answer = region.request("GET", f"{PREFIX}/{self.name}", sign="lambda")
         if answer.status == 404:
@@ -120,7 +144,8 @@ class Worker:
         tree = region.data_dir / "code" / hashlib.sha256(code).hexdigest()
         with zipfile.ZipFile(io.BytesIO(code)) as archive:
             assert all((tree / name).read_bytes() == archive.read(name) for name in archive.namelist())
-        return Seen(configuration["Description"], configuration["CodeSha256"])
+        versions = tuple(version["CodeSha256"] for version in self.published(region))
+        return Seen(configuration["Description"], configuration["CodeSha256"], versions, self.live(region))
 
 
 def package(number: int) -> bytes:
