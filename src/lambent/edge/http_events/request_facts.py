@@ -96,11 +96,15 @@ class Facts:
 
     @property
     def cased_headers(self) -> Pairs:
-        """`headers` under the names that the client wrote, as REST APIs hand them on."""
+        """`headers` under the names that the client wrote, as REST APIs hand them on: without Content-Length."""
         sent = self.request.header_names
         names = sent if sent is not None else [name for name, _ in self.request.headers]
         written = {name.lower(): text_of(name) for name in names}
-        return [(_WRITTEN.get(name) or written[name.encode("latin-1")], value) for name, value in self.headers]
+        return [
+            (_WRITTEN.get(name) or written[name.encode("latin-1")], value)
+            for name, value in self.headers
+            if name != "content-length"
+        ]
 
     @property
     def cookies(self) -> list[str]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -46,7 +47,8 @@ class Sources:
     def _of_request(self, place: str, name: str) -> str | None:
         facts = self.exchange.facts
         if place == "path":
-            return self.exchange.path_parameters.get(name)
+            value = self.exchange.path_parameters.get(name)
+            return None if value is None else unquote(value)
         if place == "header":
             return _last([value for key, value in facts.headers if key == name.lower()])
         if place == "multivalueheader":

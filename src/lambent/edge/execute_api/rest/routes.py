@@ -17,7 +17,7 @@ T = TypeVar("T")
 @dataclass(frozen=True, slots=True)
 class Match(Generic[T]):
     target: T
-    #: Decoded.
+    #: As sent, percent-encoding kept: as recorded from AWS, proxy events hand them on so.
     parameters: dict[str, str]
 
 
@@ -68,8 +68,8 @@ def _walk(node: _Node[T], segments: Sequence[str], index: int, values: list[tupl
     """Depth first, most specific first; a node stands at one depth, so each is visited at most once."""
     if index == len(segments):
         return node.target
-    segment = unquote(segments[index])
-    literal = node.literals.get(segment)
+    segment = segments[index]
+    literal = node.literals.get(unquote(segment))
     if literal is not None:
         found = _walk(literal, segments, index + 1, values)
         if found is not None:
@@ -83,5 +83,5 @@ def _walk(node: _Node[T], segments: Sequence[str], index: int, values: list[tupl
     if node.greedy is None:
         return None
     name, target = node.greedy
-    values.append((name, unquote("/".join(segments[index:]))))
+    values.append((name, "/".join(segments[index:])))
     return target
