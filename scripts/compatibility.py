@@ -20,7 +20,13 @@ import lambent.services
 
 PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
 #: Folder below `services/` → name of the service's model.
-SERVICES = {"lambda_": "lambda", "logs": "logs", "sts": "sts", "apigatewayv2": "apigatewayv2"}
+SERVICES = {
+    "lambda_": "lambda",
+    "logs": "logs",
+    "sts": "sts",
+    "apigateway": "apigateway",
+    "apigatewayv2": "apigatewayv2",
+}
 
 INTRODUCTION = """# Compatibility
 

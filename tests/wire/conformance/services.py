@@ -17,6 +17,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "lambda": ("rest-json",),
     "logs": ("json",),
     "sts": ("query",),
+    "apigateway": ("rest-json",),
     "apigatewayv2": ("rest-json",),
     "iam": ("query",),
     "sqs": ("json", "query"),

@@ -13,8 +13,11 @@ from lambent.wire.text import parse_query, text_reader
 Bindings = Callable[[Request, Mapping[str, str], dict[str, Any]], None]
 
 
-def compile_bindings(shape: Shape) -> Bindings:
-    """A function that adds what it finds to the parameters given to it."""
+def compile_bindings(shape: Shape, request_uri: str = "") -> Bindings:
+    """A function that adds what it finds to the parameters given to it.
+
+    What the query of the operation's URI holds itself (`/restapis?mode=import`) names the operation, not a parameter.
+    """
     by_location: dict[str, list[tuple[str, Shape]]] = {"uri": [], "querystring": [], "header": [], "headers": []}
     for name, member in shape.members.items():
         if member.location in by_location:
@@ -24,7 +27,7 @@ def compile_bindings(shape: Shape) -> Bindings:
         ((member.location_name or name).lower().encode(), name, _header_reader(member))
         for name, member in by_location["header"]
     )
-    read_query = _query_reader(by_location["querystring"])
+    read_query = _query_reader(by_location["querystring"], frozenset(parse_query(_query_of(request_uri))))
     prefixes = tuple(((member.location_name or "").lower(), name) for name, member in by_location["headers"])
 
     def read(request: Request, uri_params: Mapping[str, str], params: dict[str, Any]) -> None:
@@ -49,7 +52,7 @@ def compile_rest(operation: OperationModel, read_body_of: Callable[[Shape], Body
     shape = operation.input
     if shape is None:
         return read_nothing
-    read_bindings, read_body = compile_bindings(shape), read_body_of(shape)
+    read_bindings, read_body = compile_bindings(shape, operation.http.request_uri), read_body_of(shape)
 
     def parse(request: Request, uri_params: Mapping[str, str]) -> dict[str, Any]:
         params: dict[str, Any] = {}
@@ -68,7 +71,13 @@ def decode_header(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def _query_reader(members: list[tuple[str, Shape]]) -> Callable[[bytes, dict[str, Any]], None] | None:
+def _query_of(request_uri: str) -> bytes:
+    return request_uri.partition("?")[2].encode()
+
+
+def _query_reader(
+    members: list[tuple[str, Shape]], fixed: frozenset[str]
+) -> Callable[[bytes, dict[str, Any]], None] | None:
     rows: dict[str, tuple[str, Callable[[list[str]], Any]]] = {}
     rest: str | None = None
     for name, member in members:
@@ -87,9 +96,9 @@ def _query_reader(members: list[tuple[str, Shape]]) -> Callable[[bytes, dict[str
             row = rows.get(key)
             if row is not None:
                 params[row[0]] = row[1](values)
-            else:
+            elif key not in fixed:
                 others[key] = values[0]
-        if rest:
+        if rest and others:
             params[rest] = others
 
     return read
