@@ -65,7 +65,10 @@ class FunctionDirectory(Protocol):
     """Functions by name, from memory: no database stands on the invoke path."""
 
     def find(self, account: str, region: str, name: str, qualifier: str | None) -> FunctionVersion | None:
-        """The version that `qualifier` (None = $LATEST) names, or None."""
+        """The version that `qualifier` names, or None.
+
+        No qualifier is $LATEST; an alias with weights picks one of its versions by them, anew at each call.
+        """
 
 
 # ---- executions ----------------------------------------------------------------------------------------------------

@@ -152,7 +152,7 @@ class FunctionStore:
     def all(self, tx: Connection) -> list[Function]:
         """Every function of every account, then every published version."""
         latest = [self._function(row) for row in tx.execute(select(functions)).mappings()]
-        published = [self._function(row) for row in tx.execute(_joined()).mappings()]
+        published = [self._published(row) for row in tx.execute(_joined()).mappings()]
         return latest + published
 
     # ---- published versions ----
@@ -162,7 +162,7 @@ class FunctionStore:
         if version == LATEST:
             return self.find(tx, key)
         row = tx.execute(_joined().where(_is_version(key, version))).mappings().first()
-        return None if row is None else self._function(row)
+        return None if row is None else self._published(row)
 
     def exists(self, tx: Connection, key: Key) -> bool:
         return tx.execute(select(functions.c.name).where(_is(key))).first() is not None
@@ -199,7 +199,7 @@ class FunctionStore:
         rows = tx.execute(
             _joined().where(_of(versions, key), versions.c.version > after).order_by(versions.c.version).limit(limit)
         )
-        return [self._function(row) for row in rows.mappings()]
+        return [self._published(row) for row in rows.mappings()]
 
     def page_of_all(
         self, tx: Connection, account: str, region: str, after: tuple[str, int], limit: int
@@ -216,7 +216,7 @@ class FunctionStore:
             .order_by(versions.c.name, versions.c.version)
             .limit(limit)
         )
-        found = self.page(tx, account, region, name, limit) + [self._function(row) for row in published.mappings()]
+        found = self.page(tx, account, region, name, limit) + [self._published(row) for row in published.mappings()]
         return sorted(found, key=lambda function: (function.name, function.number))[:limit]
 
     # ---- all of them ----
@@ -312,9 +312,14 @@ class FunctionStore:
         }
 
     def _function(self, row: Any) -> Function:
-        """From a row of `functions`, or of `_joined`."""
+        return self._value(row, update_status=UpdateStatus(row["update_status"]))
+
+    def _published(self, row: Any) -> Function:
+        """From a row of `_joined`."""
+        return self._value(row, version=str(row["version"]), published_description=row["description"])
+
+    def _value(self, row: Any, **more: Any) -> Function:
         sealed = row["environment"]
-        version = row.get("version")
         return Function(
             account=row["account"],
             region=row["region"],
@@ -325,12 +330,10 @@ class FunctionStore:
             modified_ms=row["modified_ms"],
             tags=_decode_strings(row["tags"]),
             state=State(row["state"]),
-            update_status=UpdateStatus.SUCCESSFUL if version else UpdateStatus(row["update_status"]),
             revision_id=row["revision_id"],
             generation=row["generation"],
             reserved_concurrency=row["reserved_concurrency"],
-            version=str(version) if version else LATEST,
-            published_description=row["description"] if version else None,
+            **more,
         )
 
 
