@@ -93,6 +93,7 @@ def request_event(exchange: Exchange, authorizer: CompiledAuthorizer, values: tu
             api=exchange.api_facts,
             route_key=route.route.route_key,
             stage=stage.name,
+            raw_path=facts.decoded_path,
             path_parameters=exchange.path_parameters,
             stage_variables=stage.variables,
         )
@@ -104,8 +105,8 @@ def request_event(exchange: Exchange, authorizer: CompiledAuthorizer, values: tu
             facts,
             api=exchange.api_facts,
             resource=route.path,
-            path=facts.raw_path,
-            context_path=facts.raw_path,
+            path=facts.decoded_path,
+            context_path=facts.decoded_path,
             stage=stage.name,
             extended_request_id=facts.request_id,
             path_parameters=exchange.path_parameters,
