@@ -40,6 +40,7 @@ class Policies:
 
     def remove(self, sid: str) -> None:
         policy = self._policies["$LATEST"] = without_statement(self._policies["$LATEST"], sid)
+        assert policy is not None
         self.decisions.put(KEY, "$LATEST", policy)
 
     def allow(self, asker: Asker, arn: str = ARN) -> bool:

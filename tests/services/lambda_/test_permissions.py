@@ -184,8 +184,16 @@ def test_what_cannot_be_added_is_refused_in_the_words_of_aws(
 
     invalid = "InvalidParameterValueException"
     bad_principal = "The provided principal was invalid. Please check the principal and try again."
-    for principal in ("invalid.nonaws.com", "12345", "arn:aws:iam::1:role/x", "arn:aws:s3:::bucket", "amazonaws.com"):
+    for principal in (
+        "invalid.nonaws.com",
+        "12345",
+        "amazonaws.com",
+        "arn:aws:iam::1:role/x",
+        "arn:aws:iam::000000000000:role/*",
+        "arn:aws:s3:::bucket",
+    ):
         assert adding(Principal=principal) == (400, invalid, bad_principal)
+    assert adding(SourceArn="arn:aws:s3:::${bucket") == (400, invalid, "Syntax errors in policy.")
     latest = "We currently do not support adding policies for $LATEST."
     assert adding(Qualifier="$LATEST") == adding(FunctionName=f"{name}:$LATEST") == (400, invalid, latest)
     mismatch = "The derived qualifier from the function name does not match the specified qualifier."

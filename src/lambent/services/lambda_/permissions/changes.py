@@ -63,11 +63,18 @@ class Permissions:
                     f"Call the {wording.latest} API to retrieve the latest Revision Id"
                 )
             changed = change(self._store.find(tx, name.key, qualifier))
+            if changed is not None:
+                # Nothing is kept that could not be decided by.
+                changed.compiled()
             self._store.put(tx, name.key, qualifier, changed)
             self._qualified.touch(tx, target)
             return changed
 
-        self._decisions.put(name.key, qualifier, await self._database.write(write))
+        policy = await self._database.write(write)
+        if policy is None:
+            self._decisions.remove(name.key, qualifier)
+        else:
+            self._decisions.put(name.key, qualifier, policy)
 
     # ---- as an Attachment ----
 

@@ -1,4 +1,4 @@
-"""Who may invoke what, from memory: compiled resource policies, and what they said the last times they were asked.
+"""Who may invoke what, from memory: resource policies, and what they said the last times they were asked.
 
 Rebuilt from the rows at start, replaced after each commit. Used on the event loop only. Identity-based policies do not
 exist here yet, so an authenticated principal of the function's own account may invoke it unless its policy says no.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from lambent.arn import function_arn, function_of
-from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate, parse
+from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate
 from lambent.ports import Asker
 from lambent.services.lambda_.names import LATEST
 from lambent.services.lambda_.permissions.domain import INVOKE, INVOKE_URL, ResourcePolicy
@@ -24,30 +24,30 @@ ANYBODY = "*"
 class Decisions:
     def __init__(self) -> None:
         #: By function, then by qualifier, `$LATEST` for the function itself.
-        self._policies: dict[Key, dict[str, Policy]] = {}
+        self._policies: dict[Key, dict[str, ResourcePolicy]] = {}
+        #: Those that were asked.
+        self._compiled: dict[tuple[Key, str], Policy] = {}
         self._known: dict[tuple[str, Asker], bool] = {}
 
     def __repr__(self) -> str:
         return f"<Decisions [policies of {len(self._policies)} functions, {len(self._known)} known answers]>"
 
-    def put(self, key: Key, qualifier: str, policy: ResourcePolicy | None) -> None:
-        """None: there is none any more."""
-        if policy is None:
-            self.remove(key, qualifier)
-            return
-        self._policies.setdefault(key, {})[qualifier] = parse(policy.document())
-        self._known.clear()
+    def put(self, key: Key, qualifier: str, policy: ResourcePolicy) -> None:
+        self._forget(key, qualifier)
+        self._policies.setdefault(key, {})[qualifier] = policy
 
     def remove(self, key: Key, qualifier: str | None) -> None:
         """Of one qualifier; None: of all."""
-        if qualifier is None:
+        of_function = self._policies.get(key, {})
+        for gone in [qualifier] if qualifier is not None else list(of_function):
+            self._forget(key, gone)
+            of_function.pop(gone, None)
+        if not of_function:
             self._policies.pop(key, None)
-        elif of_function := self._policies.get(key):
-            of_function.pop(qualifier, None)
-        self._known.clear()
 
     def clear(self) -> None:
         self._policies.clear()
+        self._compiled.clear()
         self._known.clear()
 
     def allows(self, arn: str, asker: Asker) -> bool:
@@ -69,12 +69,25 @@ class Decisions:
         account, region, name = key
         # $LATEST shares the policy and the ARN of the function, whether it is named or not.
         alias_or_version = None if qualifier == LATEST else qualifier
-        policy = self._policies.get(key, {}).get(alias_or_version or LATEST)
+        policy = self._policy(key, alias_or_version or LATEST)
         resource = function_arn(region, account, name, alias_or_version)
         is_own = asker.caller is not None and asker.caller.account == account
         # Since October 2025 a URL needs both: the URL to be invoked, and the function through it.
         actions = (INVOKE_URL, INVOKE) if asker.url_auth_type else (INVOKE,)
         return all(_permits(policy, action, resource, asker, is_own) for action in actions)
+
+    def _policy(self, key: Key, qualifier: str) -> Policy | None:
+        compiled = self._compiled.get((key, qualifier))
+        if compiled is None:
+            policy = self._policies.get(key, {}).get(qualifier)
+            if policy is None:
+                return None
+            compiled = self._compiled[key, qualifier] = policy.compiled()
+        return compiled
+
+    def _forget(self, key: Key, qualifier: str) -> None:
+        self._compiled.pop((key, qualifier), None)
+        self._known.clear()
 
 
 def _permits(policy: Policy | None, action: str, resource: str, asker: Asker, is_own: bool) -> bool:

@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
-from lambent.arn import Arn, partition_of
+from lambent.arn import partition_of
+from lambent.identity.policy import MalformedPolicy, Policy, parse
+from lambent.identity.policy.checks import is_principal
 from lambent.services.lambda_.errors import (
     InvalidParameterValueException,
     PolicyLengthExceededException,
@@ -30,10 +32,6 @@ Statement = Mapping[str, Any]
 
 _ACCOUNT = re.compile(r"\d{12}")
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.(amazonaws\.com(\.cn)?|amazonaws\.eu|amazon\.com)")
-_AWS_RESOURCES = {
-    "iam": re.compile(r"root|(user|role)/.+"),
-    "sts": re.compile(r"(assumed-role/.+|federated-user)/.+"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,13 @@ class ResourcePolicy:
 
     def document(self) -> str:
         return encoded({"Version": "2012-10-17", "Id": "default", "Statement": self.statements})
+
+    def compiled(self) -> Policy:
+        """To decide by. Raises InvalidParameterValueException for what no policy may say."""
+        try:
+            return parse(self.document())
+        except MalformedPolicy as error:
+            raise InvalidParameterValueException(error.reason) from None
 
 
 def encoded(value: Mapping[str, Any]) -> str:
@@ -119,10 +124,8 @@ def principal(text: str, region: str) -> str | dict[str, str]:
         return text
     if _ACCOUNT.fullmatch(text):
         return {"AWS": f"arn:{partition_of(region)}:iam::{text}:root"}
-    arn = Arn.parse(text)
-    if arn is not None:
-        resource = _AWS_RESOURCES.get(arn.service)
-        if resource is not None and _ACCOUNT.fullmatch(arn.account) and resource.fullmatch(arn.resource):
+    if text.startswith("arn:"):
+        if is_principal("AWS", text):
             return {"AWS": text}
     elif _SERVICE.fullmatch(text):
         return {"Service": text}
