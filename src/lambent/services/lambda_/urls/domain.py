@@ -87,7 +87,7 @@ class FunctionUrl:
 
     def described(self, address: str) -> dict[str, Any]:
         """As GetFunctionUrlConfig shows it, reached at `address`."""
-        described = {
+        described: dict[str, Any] = {
             "FunctionUrl": address,
             "FunctionArn": self.function_arn,
             "AuthType": self.settings.auth_type,
@@ -146,7 +146,9 @@ def _cors(given: Mapping[str, Any]) -> UrlCors | None:
 
 
 def _described_cors(cors: UrlCors) -> dict[str, Any]:
-    described = {theirs: list(getattr(cors, ours)) for theirs, ours in _CORS_LISTS.items() if getattr(cors, ours)}
+    described: dict[str, Any] = {
+        theirs: list(getattr(cors, ours)) for theirs, ours in _CORS_LISTS.items() if getattr(cors, ours)
+    }
     if cors.allow_credentials is not None:
         described["AllowCredentials"] = cors.allow_credentials
     if cors.max_age is not None:
