@@ -23,6 +23,7 @@ from lambent.edge.dispatch import Dispatch
 from lambent.edge.doors import Doors
 from lambent.edge.execute_api.door import ExecuteApiDoor
 from lambent.edge.execute_api.http.gateway import HttpApiGateway
+from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
@@ -180,6 +181,16 @@ class App:
         proxy = HttpProxy()
         stack.push_async_callback(proxy.stop)
         access_logs = AccessLogs(logs, self._clock)
+        rest_gateway = RestGateway(
+            snapshots=apis.snapshots,
+            functions=functions.calls,
+            gate=access.gate,
+            proxy=proxy,
+            logs=access_logs,
+            clock=self._clock,
+            workers=workers,
+        )
+        apis.use_tester(rest_gateway.tester)
         http_gateway = HttpApiGateway(
             http_apis.snapshots, functions.calls, proxy, access_logs, access.gate, self._clock, workers
         )
@@ -193,7 +204,7 @@ class App:
                 "apigatewayv2": http_apis.operations,
             },
             doors=Doors(
-                {"lambda-url": urls, "execute-api": ExecuteApiDoor([http_gateway])},
+                {"lambda-url": urls, "execute-api": ExecuteApiDoor([rest_gateway, http_gateway])},
                 (config.host_suffix,),
                 access.guard.allows,
             ),
