@@ -35,7 +35,7 @@ class Exchange:
     # Known once it is routed
     resource: Resource | None = None
     method: Method | None = None
-    #: Decoded.
+    #: As sent, percent-encoding kept.
     path_parameters: Mapping[str, str] = field(default_factory=dict)
 
     # Known once it is authorized
