@@ -71,20 +71,20 @@ class SigningKeys:
             if len(self._issuers) >= MAX_ISSUERS:
                 self._issuers.clear()
             issuer = self._issuers[url] = _Issuer()
-        if self._is_wanted(issuer, key_id):
+        if key_id not in issuer.keys or self._is_old(issuer):
             async with issuer.lock:
                 # Whoever waited here finds what the one before has fetched.
-                if self._is_wanted(issuer, key_id):
+                if self._may_ask(issuer) and (key_id not in issuer.keys or self._is_old(issuer)):
                     await self._refresh(url, issuer)
         if issuer.fetched is None:
             raise NoKeys(issuer.failure)
         return issuer.keys.get(key_id)
 
-    def _is_wanted(self, issuer: _Issuer, key_id: str) -> bool:
-        now = self._clock.monotonic()
-        if issuer.asked is not None and now - issuer.asked < RETRY_S:
-            return False
-        return issuer.fetched is None or now - issuer.fetched >= KEEP_S or key_id not in issuer.keys
+    def _is_old(self, issuer: _Issuer) -> bool:
+        return issuer.fetched is None or self._clock.monotonic() - issuer.fetched >= KEEP_S
+
+    def _may_ask(self, issuer: _Issuer) -> bool:
+        return issuer.asked is None or self._clock.monotonic() - issuer.asked >= RETRY_S
 
     async def _refresh(self, url: str, issuer: _Issuer) -> None:
         issuer.asked = self._clock.monotonic()
