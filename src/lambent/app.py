@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import importlib
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import uvloop
 
 from lambent import wire
-from lambent.clock import SystemClock
+from lambent.clock import Clock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.access_log import AccessLogs
 from lambent.edge.dispatch import Dispatch
@@ -47,6 +51,7 @@ from lambent.sandbox.spec import IsolationReport, Level, SandboxError
 from lambent.services.apigateway.service import ApiGatewayService
 from lambent.services.apigatewayv2.service import ApiGatewayV2Service
 from lambent.services.lambda_.code import links
+from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
@@ -54,7 +59,9 @@ from lambent.services.sts.operations import StsOperations
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox, SecretError
+from lambent.transport import tls_context
 from lambent.transport.server import HttpServer
+from lambent.transport.tls import Tls
 
 #: A request leaves some hundred objects to count and hardly a cycle: looking less often keeps it out of the tail.
 GC_THRESHOLDS = (20_000, 20, 20)
@@ -88,7 +95,7 @@ class App:
         self._catalog = catalog
         self._announce = announce
         self._clock = SystemClock()
-        self._transport = HttpServer()
+        self._transport = HttpServer(tls=tls_of(config, self._clock))
         self._stopping = asyncio.Event()
         #: Why it had to stop by itself, "" otherwise.
         self._failure = ""
@@ -163,6 +170,7 @@ class App:
             account_concurrency=config.account_concurrency,
             host_suffix=config.host_suffix,
             use_runtime=readiness.use,
+            file_systems=FileSystems(tuple(config.efs), self.isolation.no_file_systems),
         )
         await functions.start()
         stack.push_async_callback(functions.stop)
@@ -309,6 +317,25 @@ async def _all_of(*starting: Awaitable[Any]) -> list[Any]:
         if isinstance(result, BaseException):
             raise result
     return results
+
+
+def tls_of(config: Config, clock: Clock) -> Tls:
+    """The operator's certificate, read now, or the region's own, made at the first need. Raises RegionFailed."""
+    if config.tls_certificate is None:
+        names = tls_context.names_of(config.host, config.region, config.host_suffix)
+        return Tls(lambda: _own_certificate(config.data_dir / "tls", names, clock))
+    try:
+        return Tls.ready(tls_context.server_context(config.tls_certificate, config.tls_key))
+    except OSError as error:
+        files = " and ".join(str(path) for path in (config.tls_certificate, config.tls_key) if path)
+        raise RegionFailed(f"{files} cannot be used for HTTPS: {error.strerror or error}.") from error
+
+
+def _own_certificate(folder: Path, names: Sequence[str], clock: Clock) -> ssl.SSLContext:
+    # A tenth of a second to import, which a region that only speaks HTTP never spends.
+    module = importlib.import_module("lambent.transport.certificate")
+    context: ssl.SSLContext = module.own_context(folder, names, datetime.fromtimestamp(clock.now(), UTC))
+    return context
 
 
 def bind(config: Config) -> socket.socket:

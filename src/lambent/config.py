@@ -66,6 +66,10 @@ class Config:
     allow_remote: bool = False
     #: A further host suffix that routes to URLs, buckets and APIs, beside localhost and localhost.localstack.cloud.
     host_suffix: str = ""
+    #: PEM files for HTTPS on the same port; None: a certificate that signs itself, made at the first need.
+    tls_certificate: Path | None = None
+    #: None: the key stands in the file of the certificate.
+    tls_key: Path | None = None
     #: MiB of function memory that environments may hold together; 0 = three quarters of the machine's.
     memory_budget: int = 0
     #: Seconds that an idle environment lives.
@@ -74,6 +78,8 @@ class Config:
     account_concurrency: int = 1000
     #: A root folder to use instead of the host's; its /usr, /bin and /lib are what functions see.
     rootfs: Path | None = None
+    #: The table [efs] of the configuration file: what folder stands for which access point, by ARN.
+    efs: Mapping[str, Path] = field(default_factory=dict)
     #: Pre-started shells kept per kind; 0 turns the pool off.
     pool_size: int = 4
 
@@ -113,6 +119,8 @@ class Config:
             value = getattr(self, name)
             if not value >= least:
                 raise ConfigError(f"--{name.replace('_', '-')} must be {least} or more, not {value}.")
+        if self.tls_key is not None and self.tls_certificate is None:
+            raise ConfigError("--tls-key needs --tls-certificate: the certificate that the key belongs to.")
         if self.auth is AuthMode.OFF and not self.is_loopback and not self.allow_remote:
             raise ConfigError(
                 f"--auth off on {self.host} would let anybody on the network run code here; "
@@ -120,8 +128,23 @@ class Config:
             )
 
 
+_ACCESS_POINT = re.compile(r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{12}:access-point/fsap-[a-f0-9]{17}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _LEAST = {"log_budget": 1, "memory_budget": 0, "idle_timeout": 0, "account_concurrency": 1, "pool_size": 0}
+
+
+def _folders(value: Any) -> dict[str, Path]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            'efs is a table of the configuration file: [efs], then "<ARN of an access point>" = "/folder".'
+        )
+    for arn, folder in value.items():
+        if not _ACCESS_POINT.fullmatch(arn):
+            raise ConfigError(f"In [efs], {arn!r} is not the ARN of an access point.")
+        if not isinstance(folder, str) or not Path(folder).expanduser().is_absolute():
+            raise ConfigError(f"In [efs], the folder of {arn} must be an absolute path, not {folder!r}.")
+    return {arn: Path(folder).expanduser() for arn, folder in value.items()}
+
 
 _CONVERTERS: dict[str, Any] = {
     "port": int,
@@ -136,7 +159,10 @@ _CONVERTERS: dict[str, Any] = {
     "idle_timeout": float,
     "account_concurrency": int,
     "rootfs": lambda value: Path(value) if value else None,
+    "tls_certificate": lambda value: Path(value).expanduser().absolute() if value else None,
+    "tls_key": lambda value: Path(value).expanduser().absolute() if value else None,
     "pool_size": int,
+    "efs": _folders,
 }
 
 

@@ -43,6 +43,10 @@ def up(
     user: Annotated[str | None, typer.Option(help="Account to become when started as root.")] = None,
     rootfs: Annotated[Path | None, typer.Option(help="Root folder for functions in place of the host's.")] = None,
     host_suffix: Annotated[str | None, typer.Option(help="A host suffix of your own, beside localhost.")] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM file for HTTPS.", show_default="one that signs itself")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key, where it is another.")] = None,
     allow_remote: Annotated[
         bool | None, typer.Option("--allow-remote", help="Allow --auth off on an address that is not loopback.")
     ] = None,
@@ -88,6 +92,7 @@ def run(config: Config) -> None:
             pool_size=config.pool_size,
             rootfs=str(config.rootfs or ""),
             runtimes=tuple(catalog.available()),
+            file_systems=tuple((arn, str(folder)) for arn, folder in config.efs.items()),
         )
     )
     # Still as root, whose interpreter other users may not be able to read.

@@ -17,6 +17,7 @@ import httptools
 from lambent import ids
 from lambent.request import Request, Response
 from lambent.transport.limits import Limits
+from lambent.transport.tls import HANDSHAKE, Tls, TlsTransport
 
 
 class Application(Protocol):
@@ -61,6 +62,7 @@ class Connection(asyncio.Protocol):
         limits: Limits,
         sandbox_id: str | None = None,
         group: set[Connection] | None = None,
+        tls: Tls | None = None,
         *,
         config: Any = None,
         server_state: Any,
@@ -78,11 +80,15 @@ class Connection(asyncio.Protocol):
         self.server_state = server_state
         #: Connections through the same sandbox's listener; None for the region's own.
         self.group = group
+        #: For a client that begins with a handshake; None: such a one is refused.
+        self.tls = tls
 
         # Per connection
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
         self.parser = httptools.HttpRequestParser(self)
         self.client_host = ""
+        #: `http` until the client shakes hands.
+        self.scheme = "http"
         #: When the sweep closes this connection, by the loop's clock. Never while a request is being answered.
         self.deadline = NEVER
         #: Being answered now. Invariant: `waiting` is empty while this is None.
@@ -160,11 +166,44 @@ class Connection(asyncio.Protocol):
             # The request is answered as plain HTTP/1.1; what follows it cannot be read any more.
             self.discarding = True
         except (httptools.HttpParserError, httptools.HttpParserInvalidURLError) as error:
-            if not self.discarding:
+            if self._is_handshake(data):
+                self._shake_hands(data)
+            elif not self.discarding:
                 self._refuse(400, "BadRequestException", f"The request is not valid HTTP: {error}.")
         else:
             if self.reading_head and self.head_bytes > self.limits.head_bytes:
                 self._refuse_head()
+
+    def _is_handshake(self, data: bytes) -> bool:
+        """Is `data`, which is no HTTP, the first that this client sends, and the begin of TLS?"""
+        is_first = self.task is None and self.scheme == "http" and self.head_bytes == len(data)
+        return is_first and self.tls is not None and data[0] == HANDSHAKE
+
+    def _shake_hands(self, data: bytes) -> None:
+        """Go on as HTTPS; the deadline of the head holds for the handshake."""
+        assert self.tls is not None
+        self.scheme = "https"
+        self.parser = httptools.HttpRequestParser(self)
+        self.reading_head = False
+        if self.tls.context is not None:
+            TlsTransport(self.transport, self, self.tls.context).data_received(data)
+            return
+        self.transport.pause_reading()
+        task = self.loop.create_task(self._shake_hands_later(self.tls, data), name="wait for certificate")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    async def _shake_hands_later(self, tls: Tls, data: bytes) -> None:
+        try:
+            context = await tls.wait_context()
+        except OSError as error:
+            log.error("No TLS for %s: the certificate cannot be had: %s", self.client_host, error)
+            self.transport.abort()
+            return
+        if not self.transport.is_closing():
+            layer = TlsTransport(self.transport, self, context)
+            layer.resume_reading()
+            layer.data_received(data)
 
     def pause_writing(self) -> None:
         self._writable = self.loop.create_future()
@@ -271,7 +310,7 @@ class Connection(asyncio.Protocol):
             body,
             ids.request_id(),
             self.client_host,
-            "http",
+            self.scheme,
             self.sandbox_id,
             self.names,
         )

@@ -11,6 +11,7 @@ import uvicorn
 
 from lambent.transport.connection import Application, Connection
 from lambent.transport.limits import Limits
+from lambent.transport.tls import Tls
 
 #: uvicorn ticks ten times a second; deadlines are looked at twice a second.
 SWEEP_TICKS = 5
@@ -28,8 +29,10 @@ class _Sandbox(NamedTuple):
 class HttpServer:
     """Serves one application on any number of sockets. `start`, `add_socket` / `remove_socket` at any time, `stop`."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, tls: Tls | None = None) -> None:
+        """`tls` None: plain HTTP only."""
         self._limits = limits or Limits()
+        self._tls = tls
         #: Listeners inside sandboxes by sandbox id.
         self._sandboxes: dict[str, _Sandbox] = {}
         # Set by `start`
@@ -100,7 +103,7 @@ class HttpServer:
             client.setblocking(False)
             state = self._server.server_state
             connection = Connection(
-                self._application, self._limits, sandbox_id, sandbox.connections, server_state=state
+                self._application, self._limits, sandbox_id, sandbox.connections, self._tls, server_state=state
             )
             loop = asyncio.get_running_loop()
             adopting = loop.create_task(_adopt(loop, connection, client), name=f"accept from sandbox {sandbox_id}")
@@ -110,7 +113,7 @@ class HttpServer:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             _unused_application,
-            http=functools.partial(Connection, self._application, self._limits),  # type: ignore[arg-type]
+            http=functools.partial(Connection, self._application, self._limits, tls=self._tls),  # type: ignore[arg-type]
             lifespan="off",
             log_config=None,
             ws="none",
