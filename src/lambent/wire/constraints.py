@@ -217,10 +217,10 @@ def _demands(shape: Shape) -> list[tuple[str, Check]]:
         return []
     low, high = data.min, data.max
     if high is not None:
-        text = f"Member must have {noun} less than or equal to {high:.15g}"
+        text = f"Member must have {noun} less than or equal to {_bound(shape, high)}"
         demands.append((text, lambda value: bool(measure(value) <= high)))
     if low is not None:
-        text = f"Member must have {noun} greater than or equal to {low:.15g}"
+        text = f"Member must have {noun} greater than or equal to {_bound(shape, low)}"
         demands.append((text, lambda value: bool(measure(value) >= low)))
     if shape.type == "string" and data.pattern:
         matches = _bounded(compile_pattern(data.pattern), high)
@@ -230,6 +230,11 @@ def _demands(shape: Shape) -> list[tuple[str, Check]]:
         text = f"Member must satisfy enum value set: [{', '.join(data.enum)}]"
         demands.append((text, lambda value: value in data.enum))
     return demands
+
+
+def _bound(shape: Shape, number: float) -> str:
+    """A limit as Java prints it: `1.0` where the value is a double."""
+    return str(float(number)) if shape.type in {"float", "double"} else f"{number:.15g}"
 
 
 def _same(value: Any) -> Any:

@@ -198,13 +198,21 @@ def test_an_alias_cannot_move_to_the_version_that_it_has_weights_for(
     assert client.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == "1"
 
 
-@pytest.mark.parametrize("routing", [weights(v2=1.5), {"AdditionalVersionWeights": {"x": 0.5}}])
-def test_weights_out_of_range_and_for_no_number_are_refused(
-    client: Any, name: str, arn: str, refused: Refusal, routing: dict[str, Any]
-) -> None:
-    refusal = refused(client.create_alias, FunctionName=name, Name="x", FunctionVersion="1", RoutingConfig=routing)
-    assert refusal[:2] == (400, "ValidationException")
-    assert "at 'routingConfig.additionalVersionWeights' failed to satisfy constraint" in refusal[2]
+def test_weights_out_of_range_and_for_no_number_are_refused(client: Any, name: str, arn: str, refused: Refusal) -> None:
+    for shares, echo, demand in (
+        (
+            {"2": 1.5},
+            "{2=1.5}",
+            "Map value must satisfy constraint: [Member must have value less than or equal to 1.0, ",
+        ),
+        ({"x": 0.5}, "{x=0.5}", "Map keys must satisfy constraint: [Member must have length less than or equal to "),
+    ):
+        routing = {"AdditionalVersionWeights": shares}
+        alias = {"FunctionName": name, "Name": "live", "FunctionVersion": "1", "RoutingConfig": routing}
+        status, code, message = refused(client.create_alias, **alias)
+        assert (status, code) == (400, "ValidationException")
+        where = "1 validation error detected: Value '{}' at 'routingConfig.additionalVersionWeights' failed to satisfy "
+        assert message.startswith(f"{where.format(echo)}constraint: {demand}")
 
 
 def test_an_update_refuses_another_revision_than_the_caller_knows(
