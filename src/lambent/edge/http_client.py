@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from http.cookiejar import DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
 from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
 from lambent.request import Response
 
+#: Where clouds keep the credentials of their machines, beside IPv4's link-local addresses.
+_METADATA = ipaddress.ip_network("fd00:ec2::/32")
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30)
 
 
@@ -25,7 +29,9 @@ class PooledClient:
         client = self._client(verify)
         try:
             # A request made by hand has the headers that it is given and none of the client's own.
-            request = httpx.Request(method, url, headers=headers, content=body or None)
+            request = httpx.Request(
+                method, url, headers=headers, content=body or None, extensions={"trace": _refuse_link_local}
+            )
             response = await client.send(request, stream=True)
             try:
                 return await _read(response, limit)
@@ -60,3 +66,19 @@ async def _read(response: httpx.Response, limit: int) -> Response:
         parts.append(part)
     headers = [(name.lower(), value) for name, value in response.headers.raw]
     return Response(response.status_code, headers, b"".join(parts))
+
+
+async def _refuse_link_local(event: str, info: dict[str, Any]) -> None:
+    """Called by the client at each step of a request: drops a new connection before anything is sent through it.
+
+    Whoever may make an API must not thereby reach the metadata of the machine, by whatever name. The address that was
+    connected to is what counts, so that no answer of a name server can come between check and use.
+    """
+    if event != "connection.connect_tcp.complete":
+        return
+    stream = info["return_value"]
+    address = ipaddress.ip_address(stream.get_extra_info("server_addr")[0].partition("%")[0])
+    address = getattr(address, "ipv4_mapped", None) or address
+    if address.is_link_local or address in _METADATA:
+        await stream.aclose()
+        raise ProxyUnreachable(f"{address} is a link-local address, which integrations may not reach.")
