@@ -248,6 +248,21 @@ def test_queries_are_decoded_and_kept_as_sent() -> None:
     assert event["queryStringParameters"] == {"a": "1 2", "b": "é", "c": "", "d": "�", "": "e"}
 
 
+@pytest.mark.parametrize(
+    ("path", "decoded"),
+    [
+        (b"/plain", "/plain"),
+        (b"/a%2Fb%20c%3f%23%40", "/a/b c?#@"),
+        (b"/%E6%9D%B1/%41", "/%E6%9D%B1/A"),
+        (b"/100%", "/100%"),
+        (b"/%zz%4", "/%zz%4"),
+        (b"/%%34%31", "/%41"),
+    ],
+)
+def test_http_apis_hand_on_a_decoded_path(path: bytes, decoded: str) -> None:
+    assert facts(path=path).decoded_path == decoded
+
+
 # ---- bodies ----
 
 
