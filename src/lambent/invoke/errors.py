@@ -37,6 +37,12 @@ class ServiceException(AwsError):
         return cls(f"{cls.__doc__} (RequestId: {request_id})")
 
 
+class EFSMountFailureException(AwsError):
+    """The function could not mount the configured file system."""
+
+    status = 403
+
+
 class InvalidRuntimeException(AwsError):
     """The runtime or runtime version specified is not supported."""
 

@@ -18,6 +18,7 @@ from lambent.clock import Clock
 from lambent.invoke.admission import Admission, FunctionLoad
 from lambent.invoke.environment import Environment, Job, Services
 from lambent.invoke.errors import (
+    EFSMountFailureException,
     InvalidRuntimeException,
     ServiceException,
     ThrottleReason,
@@ -37,6 +38,7 @@ from lambent.ports import (
     LogSink,
     RecordSink,
 )
+from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, SandboxError
 
 log = logging.getLogger(__name__)
 
@@ -233,13 +235,13 @@ class Invoker:
             self._never_started(environment, InvalidRuntimeException(str(error)))
         except Exception as error:  # whatever keeps it from starting is the platform's failure; the client gets a 500
             log.error("%r did not start", environment, exc_info=error)
-            self._never_started(environment, error)
+            self._never_started(environment, _as_known(error, environment.function))
 
     def _never_started(self, environment: Environment, error: Exception) -> None:
         environment.destroy("it did not start")
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
-            known = isinstance(error, InvalidRuntimeException)
+            known = isinstance(error, (InvalidRuntimeException, EFSMountFailureException))
             self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
         self._act(decisions)
 
@@ -304,3 +306,11 @@ class Invoker:
 def _three_quarters_of_memory() -> int:
     """MiB."""
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 4 // (1024 * 1024)
+
+
+def _as_known(error: Exception, function: FunctionVersion) -> Exception:
+    """What the client is told of, if there is an error of AWS's for it."""
+    if isinstance(error, SandboxError) and error.call == MOUNT_FILE_SYSTEM:
+        arn = function.file_systems[0][0]
+        return EFSMountFailureException(f"The function could not mount the EFS file system with access point {arn}.")
+    return error

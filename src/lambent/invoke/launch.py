@@ -79,6 +79,7 @@ class Starter:
             runtime=function.runtime,
             code_root=str(function.code_root),
             layers=tuple(str(layer) for layer in function.layers),
+            file_systems=function.file_systems,
             memory_mb=function.memory_mb,
             tmp_mb=function.tmp_mb,
             environment=variables,

@@ -218,7 +218,14 @@ class SupervisorClient:
         reply = await self._ask(configure, _reply)
         report = reply["report"]
         missing = [(level, reason, mend) for level, reason, mend in report["missing"]]
-        return IsolationReport(Level(report["level"]), report["summary"], missing, report["cgroup"], report["root"])
+        return IsolationReport(
+            Level(report["level"]),
+            report["summary"],
+            missing,
+            report["cgroup"],
+            report["root"],
+            report["no_file_systems"],
+        )
 
     async def launch(self, spec: LaunchSpec) -> Sandbox:
         """A sandbox with the runtime's process started in it. Raises SandboxError."""

@@ -11,7 +11,7 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import cgroup, commands, levels, mounts, plain, runs, scratch, workers
+from lambent.sandbox import cgroup, commands, file_systems, levels, mounts, plain, runs, scratch, user, workers
 from lambent.sandbox.shells import Shell
 from lambent.sandbox.spec import (
     LaunchSpec,
@@ -53,6 +53,9 @@ class Fleet:
             "dev": os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
             "scratch": self._folder_fd,
         }
+        self._file_systems = file_systems.FileSystems(
+            () if ground.no_file_systems() else options.file_systems, self._data_dir, host_fds["proc"], ground.is_root
+        )
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._crew = workers.Crew(loop, host_fds, self._root(), pid_namespace)
         self._crew.on_message = self._on_worker_message
@@ -194,6 +197,7 @@ class Fleet:
             raise SandboxError("launch", f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp")
         for path in (spec.code_root, *spec.layers):
             self._beneath(path)
+        self._file_systems.check(spec.file_systems)
 
     def _beneath(self, path: str) -> str:
         """`path` relative to the data dir; that it really leads there is checked when it is opened."""
@@ -254,6 +258,9 @@ class Fleet:
                 folders.add_beneath(self._data_fd, layers[0], mounts.LAYERS)
             elif layers:
                 folders.add_merged(self._data_fd, layers, mounts.LAYERS)
+            if spec.file_systems:
+                ids = user.outside_ids(shell.slot, self._ground.is_root, self._ground.subordinate_ids)
+                folders.add_shared(self._file_systems.mount(spec.file_systems, ids))
             with mounts.inside(shell.init_fd, self._home_fd):
                 folders.attach()
         finally:

@@ -46,7 +46,19 @@ class Ground:
         who = "root" if self.is_root else "rootless"
         mode = self.hierarchies.mode
         groups = f"cgroup {mode}" if mode else "no cgroups"
-        return IsolationReport(self.level, f"{self.level.value}: {who}, {groups}", self.missing, mode, self.is_root)
+        summary = f"{self.level.value}: {who}, {groups}"
+        return IsolationReport(self.level, summary, self.missing, mode, self.is_root, self.no_file_systems())
+
+    def no_file_systems(self) -> str:
+        """Why functions cannot have file systems, "" where they can."""
+        if not self.has_namespaces:
+            return "nothing can be mounted at the isolation level `process`."
+        if self.subordinate_ids:
+            return (
+                "each function has a user of its own here, whom only root can map to a folder's owner. "
+                "Start the region as root."
+            )
+        return ""
 
 
 def find_ground(options: SupervisorOptions) -> Optional[Ground]:

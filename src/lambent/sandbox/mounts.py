@@ -18,12 +18,15 @@ LAYERS = "/opt"
 RUNTIME = "/var/runtime"
 LANGUAGE = "/var/lang"
 TMP = "/tmp"
+#: Where a function's file systems are.
+SHARED = "/mnt"
 #: What the init of a sandbox becomes.
 INIT = "/var/init"
 #: Where a template, and nothing else, sees Lambent's sandbox code.
 TEMPLATE_CODE = "/mnt"
 
-READ_ONLY = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+READ_WRITE = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NODEV
+READ_ONLY = READ_WRITE | syscalls.MOUNT_ATTR_RDONLY
 
 _PROGRAM_FOLDERS = ("usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 #: Of the host's /etc, what programs need to find libraries, tools and certificates.
@@ -231,6 +234,22 @@ class Folders:
             for fd in fds:
                 os.close(fd)
         self._trees.append((tree, target))
+
+    def add_shared(self, trees: Sequence[Tuple[int, str]]) -> None:
+        """Mounts that are ready, at folders of their names below /mnt, which holds nothing else."""
+        options = [("mode", "0755"), ("size", "4k"), ("nr_inodes", str(len(trees) + 2))]
+        try:
+            base = syscalls.new_filesystem("tmpfs", options, READ_WRITE)
+        except BaseException:
+            for tree, _ in trees:
+                os.close(tree)
+            raise
+        # In this order: each is attached below the one before it.
+        self._trees.append((base, SHARED))
+        self._trees.extend((tree, f"{SHARED}/{name}") for tree, name in trees)
+        for _, name in trees:
+            os.mkdir(name, 0o755, dir_fd=base)
+        syscalls.set_mount_attributes(base, syscalls.MOUNT_ATTR_RDONLY)
 
     def _add(self, tree: int, target: str) -> None:
         self._trees.append((tree, target))

@@ -60,6 +60,8 @@ class LaunchSpec:
     code_root: str
     #: Host folders merged read-only into /opt, later ones on top; must lie below the data dir.
     layers: Tuple[str, ...] = ()
+    #: (ARN of an access point that the supervisor was started with, `/mnt/<name>`), mounted to be written.
+    file_systems: Tuple[Tuple[str, str], ...] = ()
     memory_mb: int = 128
     tmp_mb: int = 512
     #: Environment of the process. Framed runtimes started by fork or from the pool get it in their INIT frame
@@ -77,7 +79,12 @@ def launch_spec(fields: Dict[str, object]) -> LaunchSpec:
     """The inverse of `to_json` for LaunchSpec."""
     fields = dict(fields)
     fields["layers"] = tuple(fields["layers"])  # type: ignore[arg-type]
+    fields["file_systems"] = _pairs(fields["file_systems"])
     return LaunchSpec(**fields)  # type: ignore[arg-type]
+
+
+def _pairs(value: Any) -> Tuple[Tuple[str, str], ...]:
+    return tuple((first, second) for first, second in value)
 
 
 def runtime_spec(fields: Dict[str, object]) -> RuntimeSpec:
@@ -100,6 +107,8 @@ class IsolationReport:
     #: `v1`, `hybrid`, `v2` or "".
     cgroup: str = ""
     root: bool = False
+    #: Why functions cannot have file systems here, "" where they can.
+    no_file_systems: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,13 +140,20 @@ class SupervisorOptions:
     #: Folder whose /usr, /bin and /lib functions see; "" = the host's.
     rootfs: str = ""
     runtimes: Tuple[RuntimeSpec, ...] = ()
+    #: (ARN of an EFS access point, the operator's folder for it)
+    file_systems: Tuple[Tuple[str, str], ...] = ()
 
 
 def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
     """The inverse of `to_json` for SupervisorOptions."""
     fields = dict(fields)
     fields["runtimes"] = tuple(runtime_spec(runtime) for runtime in fields["runtimes"])  # type: ignore[attr-defined]
+    fields["file_systems"] = _pairs(fields["file_systems"])
     return SupervisorOptions(**fields)  # type: ignore[arg-type]
+
+
+#: What SandboxError calls a failure to mount a function's file system.
+MOUNT_FILE_SYSTEM = "mount file system"
 
 
 class SandboxError(Exception):

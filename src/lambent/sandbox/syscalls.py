@@ -33,6 +33,7 @@ MOUNT_ATTR_RDONLY = 1
 MOUNT_ATTR_NOSUID = 2
 MOUNT_ATTR_NODEV = 4
 MOUNT_ATTR_NOEXEC = 8
+MOUNT_ATTR_IDMAP = 0x0010_0000
 
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
@@ -106,9 +107,13 @@ def pivot_root(new_root: str, put_old: str) -> None:
     _check(_libc.syscall(_long(_PIVOT_ROOT), _text(new_root), _text(put_old)), "pivot_root", new_root)
 
 
-def clone_tree(path: str, dir_fd: int = _AT_FDCWD) -> int:
-    """A detached copy of what is mounted at `path` and below; `path` "" means what `dir_fd` names."""
-    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC | _AT_RECURSIVE | (0 if path else _AT_EMPTY_PATH)
+def clone_tree(path: str, dir_fd: int = _AT_FDCWD, recursive: bool = True) -> int:
+    """A detached copy of what is mounted at `path` and, unless told otherwise, below.
+
+    `path` "" means what `dir_fd` names.
+    """
+    flags = _OPEN_TREE_CLONE | _OPEN_TREE_CLOEXEC
+    flags |= (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
     call = _libc.syscall(_long(_OPEN_TREE), ctypes.c_int(dir_fd), _text(path), ctypes.c_uint(flags))
     return _check(call, "open_tree", path or dir_fd)
 
@@ -119,8 +124,16 @@ class _MountAttributes(ctypes.Structure):
 
 def set_mount_attributes(tree_fd: int, attributes: int, recursive: bool = True) -> None:
     """Add attributes (read-only …) to a mount and, unless told otherwise, to all below it."""
-    wanted = _MountAttributes(attributes, 0, 0, 0)
-    flags = ctypes.c_uint(_AT_EMPTY_PATH | (_AT_RECURSIVE if recursive else 0))
+    _set_attributes(tree_fd, _MountAttributes(attributes, 0, 0, 0), _AT_RECURSIVE if recursive else 0)
+
+
+def map_mount(tree_fd: int, attributes: int, user_namespace_fd: int) -> None:
+    """Make a detached mount show ids as that user namespace maps them, and add attributes."""
+    _set_attributes(tree_fd, _MountAttributes(attributes | MOUNT_ATTR_IDMAP, 0, 0, user_namespace_fd), 0)
+
+
+def _set_attributes(tree_fd: int, wanted: _MountAttributes, more_flags: int) -> None:
+    flags = ctypes.c_uint(_AT_EMPTY_PATH | more_flags)
     size = ctypes.c_size_t(ctypes.sizeof(wanted))
     call = _libc.syscall(_long(_MOUNT_SETATTR), ctypes.c_int(tree_fd), b"", flags, ctypes.byref(wanted), size)
     _check(call, "mount_setattr", tree_fd, "Linux 5.12 or newer is needed.")

@@ -31,9 +31,9 @@ def outside_ids(slot: int, is_root: bool, subordinate_ids: int) -> Tuple[int, in
     return 0, 0
 
 
-def map_ids(pid: int, proc_fd: int, uid: int, gid: int) -> None:
+def map_ids(pid: int, proc_fd: int, uid: int, gid: int, inside: Tuple[int, int] = (UID, GID)) -> None:
     """Map the one user and the one group of the fresh user namespace that process `pid` is in."""
-    for name, content in (("uid_map", f"{UID} {uid} 1"), ("gid_map", f"{GID} {gid} 1")):
+    for name, content in (("uid_map", f"{inside[0]} {uid} 1"), ("gid_map", f"{inside[1]} {gid} 1")):
         path = f"{pid}/{name}"
         try:
             fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc_fd)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,3 +43,12 @@ def create(client: Any, name: str) -> Callable[..., dict[str, Any]]:
 @pytest.fixture
 def refused(client: Any) -> Refusal:
     return Refusal(client)
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder that other users reach, as root's functions do without a mount namespace."""
+    with tempfile.TemporaryDirectory(prefix="lambent-passable-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        yield folder

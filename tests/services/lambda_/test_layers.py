@@ -6,10 +6,9 @@ import base64
 import hashlib
 import io
 import json
-import tempfile
 import urllib.request
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -327,15 +326,6 @@ def bootstrap_layer(client: Any, name: str) -> str:
 def test_a_custom_runtime_may_come_from_a_layer(client: Any, name: str, create: Create) -> None:
     create(Runtime="provided.al2023", Handler="any", Layers=[bootstrap_layer(client, name)])
     assert invoke(client, name) == "from a layer"
-
-
-@pytest.fixture
-def passable() -> Iterator[Path]:
-    """A folder that other users reach, as root's functions do without a mount namespace."""
-    with tempfile.TemporaryDirectory(prefix="lambent-layers-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield folder
 
 
 @pytest.mark.slow

@@ -27,4 +27,6 @@ class FileSystems:
                     f"The access point {config['Arn']} does not exist. "
                     "The region's operator names access points in the table [efs] of its configuration file."
                 )
+            if config["LocalMountPath"] in ("/mnt/.", "/mnt/.."):
+                raise InvalidParameterValueException(f"The mount path {config['LocalMountPath']} names no folder.")
         return tuple(FileSystem(config["Arn"], config["LocalMountPath"]) for config in configs)
