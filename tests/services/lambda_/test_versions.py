@@ -98,6 +98,15 @@ def test_publishing_changes_the_revision_of_latest_only_where_a_version_is_new(
     assert client.get_function_configuration(FunctionName=name, Qualifier="1")["RevisionId"] not in (before, after)
 
 
+def test_what_is_set_on_a_version_is_no_change_to_publish(client: Any, name: str, create: Create) -> None:
+    create(Publish=True)
+    client.put_runtime_management_config(FunctionName=name, Qualifier="1", UpdateRuntimeOn="FunctionUpdate")
+    client.tag_resource(
+        Resource=client.get_function(FunctionName=name)["Configuration"]["FunctionArn"], Tags={"a": "b"}
+    )
+    assert client.publish_version(FunctionName=name)["Version"] == "1"
+
+
 def test_publishing_refuses_another_code_or_revision_than_the_caller_knows(
     client: Any, name: str, create: Create, refused: Refusal
 ) -> None:

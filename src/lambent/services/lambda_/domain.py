@@ -176,10 +176,16 @@ class Function:
 
     def is_same_as(self, published: Function) -> bool:
         """Whether publishing this would give what `published` has already."""
-        return (
-            self.package == published.package
-            and self.settings == published.settings
-            and self.environment == published.environment
+        # When runtimes are updated is the one thing that can be set on a version itself.
+        settings = msgspec.structs.replace(
+            self.settings,
+            runtime_update=published.settings.runtime_update,
+            runtime_version_arn=published.settings.runtime_version_arn,
+        )
+        return (self.package, settings, self.environment) == (
+            published.package,
+            published.settings,
+            published.environment,
         )
 
     def settled(self) -> Function:
