@@ -258,7 +258,7 @@ def measure_doors(runs: int, seconds: float) -> list[Row]:
     with Region() as region:
         region.deploy("hello", PYTHON, "app.handler", doors.HELLO)
         direct = region.signed_invoke("hello", peers.EVENT)
-        ways = {"function URL": doors.function_url(region, "hello")}
+        ways = {"function URL": doors.function_url(region, "hello"), "HTTP API": doors.http_api(region, "hello")}
         rows: dict[str, tuple[Row, Row]] = {}
         for name in ways:
             added = Row(f"{name}, 1 connection: p50 added to Invoke", "≤ 0.2 ms", "ms", most=0.2)

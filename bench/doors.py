@@ -25,6 +25,20 @@ def function_url(region: Region, name: str) -> Target:
     return _target(url)
 
 
+def http_api(region: Region, name: str) -> Target:
+    function = region.lambda_.get_function_configuration(FunctionName=name)["FunctionArn"]
+    client = region.client("apigatewayv2")
+    api = client.create_api(Name=name, ProtocolType="HTTP", Target=function)
+    region.lambda_.add_permission(
+        FunctionName=name,
+        StatementId="http-api",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{region.name}:000000000000:{api['ApiId']}/*",
+    )
+    return _target(api["ApiEndpoint"])
+
+
 def _target(url: str) -> Target:
     """Names below localhost need not resolve everywhere: the host goes into the header, the connection to the port."""
     parts = urlsplit(url)

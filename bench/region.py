@@ -53,9 +53,13 @@ class Region:
         self.port = int(port)
         self.name: str = endpoint["region"]
         self.credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-        session = boto3.Session(key["AccessKeyId"], key["SecretAccessKey"], region_name=self.name)
-        self.lambda_ = session.client("lambda", endpoint_url=self.url)
+        self.lambda_ = self.client("lambda")
         return self
+
+    def client(self, service: str) -> Any:
+        key = self.credentials
+        session = boto3.Session(key.access_key, key.secret_key, region_name=self.name)
+        return session.client(service, endpoint_url=self.url)
 
     def __exit__(self, *_: object) -> None:
         self.process.terminate()
