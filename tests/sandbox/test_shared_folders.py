@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -53,3 +56,48 @@ def test_a_launch_names_what_the_operator_named_and_a_folder_of_mnt(share: Share
     for wanted in (("another", "/mnt/x"), (ARN, "/etc"), (ARN, "/mnt/.."), (ARN, "/mnt/a/b"), (ARN, "/mnt/")):
         with pytest.raises(SandboxError, match="mount file system"):
             shared.check([wanted])
+
+
+_ROOTLESS = """
+import asyncio, json, sys
+from pathlib import Path
+sys.path[:0] = [{here!r}, {source!r}]
+import supervisor_harness as harness
+
+async def main():
+    folder = Path({folder!r})
+    shared = [({arn!r}, str(folder / "shared"))]
+    async with harness.running(folder, isolation="reduced", file_systems=shared) as region:
+        first = await region.launch(file_systems=[({arn!r}, "/mnt/a")])
+        await first.run("open('/mnt/a/file', 'w').write('kept')")
+        second = await region.launch("probe-pool", file_systems=[({arn!r}, "/mnt/b")])
+        answers = [await second.run(question) for question in (
+            "open('/mnt/b/file').read()", "os.listdir('/mnt')", "os.stat('/mnt/b/file').st_uid",
+        )]
+        plain = await region.launch()
+        print(json.dumps([*answers, await plain.run("os.listdir('/mnt')"), region.report.no_file_systems]))
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="an unprivileged user without subordinate ids is made by root")
+def test_without_root_a_folder_of_the_operators_is_shared() -> None:
+    uid = 61235
+    with tempfile.TemporaryDirectory(prefix="lambent-shared-") as name:
+        folder = Path(name)
+        (folder / "shared").mkdir()
+        for path in (folder, folder / "shared"):
+            os.chown(path, uid, uid)
+        here = Path(__file__).parent
+        program = _ROOTLESS.format(here=str(here), source=str(here.parents[1] / "src"), folder=name, arn=ARN)
+        command = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "/usr/bin/python3", "-c", program]
+        environment = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/")
+        if "lambent.sandbox.spec.SandboxError: isolation(" in done.stderr:
+            pytest.skip(f"This host does not allow it: {done.stderr.strip().splitlines()[-1]}")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout) == ["kept", ["b"], 993, [], ""]
+        status = (folder / "shared" / "file").stat()
+        assert (status.st_uid, status.st_gid) == (uid, uid)

@@ -179,7 +179,7 @@ def test_a_folder_of_roots_keeps_the_region_from_starting(start_region: Callable
 
 @pytest.mark.slow
 def test_where_nothing_can_be_mounted_it_is_refused(
-    start_region: Callable[..., Any], passable: Path, folder: Path
+    passable: Path, start_region: Callable[..., Any], folder: Path
 ) -> None:
     config = passable / "lambent.toml"
     config.write_text(naming(folder))
