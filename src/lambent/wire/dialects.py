@@ -107,6 +107,7 @@ _S3_ROOTS = {
 DIALECTS: Mapping[str, Dialect] = {
     "lambda": Dialect(message_members={"AccessDeniedException": "Message"}, blob_types={"Invoke": "application/json"}),
     "logs": Dialect(validation_code="InvalidParameterException"),
+    "apigatewayv2": Dialect(validation_code="BadRequestException"),
     "sts": Dialect(validation_code="ValidationError"),
     "iam": Dialect(validation_code="ValidationError"),
     "sns": Dialect(validation_code="ValidationError"),
