@@ -12,7 +12,8 @@ from lambent.edge.execute_api.rest.variables import error_message_string
 from lambent.request import Response
 from lambent.services.apigateway.domain import GatewayResponse, Strings
 
-_VARIABLE = re.compile(r"\$\{?((?:context|stageVariables|method\.request)\.[A-Za-z0-9_.-]*[A-Za-z0-9_])\}?")
+_NAME = r"((?:context|stageVariables|method\.request)\.[A-Za-z0-9_.-]*[A-Za-z0-9_])"
+_VARIABLE = re.compile(rf"\$(?:{_NAME}|\{{{_NAME}\}})")
 _HEADER = "gatewayresponse.header."
 
 
@@ -69,8 +70,9 @@ def _template(templates: Strings, exchange: Exchange) -> tuple[str, str | None]:
 
 def _filled(template: str, exchange: Exchange, sources: Sources) -> str:
     def value(found: re.Match[str]) -> str:
-        if found[1] == "context.error.messageString":
+        name = found[1] or found[2]
+        if name == "context.error.messageString":
             return error_message_string(exchange)
-        return sources.value(found[1]) or ""
+        return sources.value(name) or ""
 
     return _VARIABLE.sub(value, template)
