@@ -198,6 +198,17 @@ def test_an_alias_cannot_move_to_the_version_that_it_has_weights_for(
     assert client.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == "1"
 
 
+def test_versions_of_one_alias_have_one_role(client: Any, name: str, arn: str, refused: Refusal) -> None:
+    client.update_function_configuration(FunctionName=name, Role="arn:aws:iam::000000000000:role/another")
+    client.publish_version(FunctionName=name)
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="3")
+    assert refused(client.update_alias, FunctionName=name, Name="live", RoutingConfig=weights(v2=0.5)) == (
+        400,
+        "InvalidParameterValueException",
+        "Specified versions must be associated with the same execution role",
+    )
+
+
 def test_weights_out_of_range_and_for_no_number_are_refused(client: Any, name: str, arn: str, refused: Refusal) -> None:
     for shares, echo, demand in (
         (

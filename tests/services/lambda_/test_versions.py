@@ -210,13 +210,20 @@ def test_versions_show_tags_and_concurrency_of_their_function(client: Any, name:
     assert client.invoke(FunctionName=name, Qualifier="1")["ExecutedVersion"] == "1"
 
 
-def test_updates_take_the_function_and_no_version_of_it(
-    client: Any, name: str, create: Create, refused: Refusal
-) -> None:
+def test_only_latest_can_be_changed(client: Any, name: str, create: Create, refused: Refusal) -> None:
     arn = create(Publish=True)["FunctionArn"]
-    missing = (404, "ResourceNotFoundException", f"Function not found: {arn}:1")
-    assert refused(client.update_function_configuration, FunctionName=f"{name}:1", Timeout=4) == missing
-    assert refused(client.update_function_code, FunctionName=f"{arn}:1", ZipFile=zipped()) == missing
+    client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+    only_latest = (
+        400,
+        "InvalidParameterValueException",
+        "Current operation does not support versions other than $LATEST. "
+        "Please set the version to $LATEST or do not set a version in your request.",
+    )
+    for function in (f"{name}:1", f"{arn}:live"):
+        assert refused(client.update_function_configuration, FunctionName=function, Timeout=4) == only_latest
+        assert refused(client.update_function_code, FunctionName=function, ZipFile=zipped()) == only_latest
+        assert refused(client.publish_version, FunctionName=function) == only_latest
+    assert client.update_function_configuration(FunctionName=f"{name}:$LATEST", Timeout=4)["Timeout"] == 4
 
 
 @pytest.mark.parametrize("qualifier", ["2", "01", "99999999999999999999", "nobody"])

@@ -86,10 +86,13 @@ def function_name(
 
 
 def latest_name(context: Context, params: dict[str, str], *, action: str = "") -> FunctionName:
-    """The function of `params`, where only $LATEST can be meant (updates, concurrency)."""
+    """The function of `params`, where only $LATEST can be meant (updates, aliases)."""
     name = function_name(context, params["FunctionName"], action=action)
     if name.qualifier not in (None, LATEST):
-        raise name.not_found()
+        raise InvalidParameterValueException(
+            "Current operation does not support versions other than $LATEST. "
+            "Please set the version to $LATEST or do not set a version in your request."
+        )
     return name
 
 

@@ -167,12 +167,6 @@ class FunctionStore:
     def exists(self, tx: Connection, key: Key) -> bool:
         return tx.execute(select(functions.c.name).where(_is(key))).first() is not None
 
-    def version_exists(self, tx: Connection, key: Key, version: str) -> bool:
-        """A published one, or $LATEST."""
-        if version == LATEST:
-            return self.exists(tx, key)
-        return tx.execute(select(versions.c.name).where(_is_version(key, version))).first() is not None
-
     def newest_version(self, tx: Connection, key: Key) -> Function | None:
         """The version published last, if it still exists."""
         last = tx.execute(select(version_numbers.c.last).where(_of(version_numbers, key))).scalar()

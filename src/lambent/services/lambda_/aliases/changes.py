@@ -10,7 +10,12 @@ from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.changes import Attachment
 from lambent.services.lambda_.directory import Directory
-from lambent.services.lambda_.errors import PreconditionFailedException, ResourceNotFoundException
+from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.errors import (
+    InvalidParameterValueException,
+    PreconditionFailedException,
+    ResourceNotFoundException,
+)
 from lambent.services.lambda_.names import FunctionName
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
@@ -108,15 +113,19 @@ class Aliases:
 
     def _check_versions(self, tx: Connection, alias: Alias) -> None:
         """Both versions exist, and may share the alias."""
-        _check_exists(self._functions, tx, alias, alias.version)
+        first = self._version(tx, alias, alias.version)
         alias.check_routing()
-        for version in alias.weights:
-            _check_exists(self._functions, tx, alias, version)
+        for number in alias.weights:
+            if self._version(tx, alias, number).settings.role != first.settings.role:
+                raise InvalidParameterValueException(
+                    "Specified versions must be associated with the same execution role"
+                )
 
-
-def _check_exists(functions: FunctionStore, tx: Connection, alias: Alias, version: str) -> None:
-    if not functions.version_exists(tx, alias.function_key, version):
-        raise FunctionName(*alias.function_key, version).not_found()
+    def _version(self, tx: Connection, alias: Alias, number: str) -> Function:
+        version = self._functions.find_version(tx, alias.function_key, number)
+        if version is None:
+            raise FunctionName(*alias.function_key, number).not_found()
+        return version
 
 
 def _named(function: FunctionName, alias: str) -> FunctionName:
