@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from lambda_helpers import Refusal, definition
+from lambda_helpers import Refusal
 
 Create = Callable[..., dict[str, Any]]
 
@@ -266,18 +266,3 @@ def test_a_policy_has_20480_bytes_at_most(client: Any, create: Create, name: str
     size = int(message.partition("(")[2].partition(")")[0])
     assert message == f"The final policy size ({size}) is bigger than the limit (20480)."
     assert used < 20_480 < size < used + 1_200
-
-
-@pytest.mark.slow
-def test_policies_survive_a_restart_and_no_reset(start_region: Callable[..., Any]) -> None:
-    region = start_region()
-    client = region.client("lambda")
-    client.create_function(**definition("kept"))
-    add(client, "kept")
-    region.restart()
-    client = region.client("lambda")
-    assert sids(client, "kept") == ["s1"]
-    region.reset()
-    client.create_function(**definition("kept"))
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.get_policy(FunctionName="kept")

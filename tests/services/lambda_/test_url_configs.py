@@ -201,11 +201,13 @@ def test_the_address_is_built_from_the_host_that_the_client_asked(region: Any, c
 
 
 @pytest.mark.slow
-def test_urls_survive_a_restart_under_the_suffix_of_the_operator(start_region: Callable[..., Any]) -> None:
+def test_urls_and_policies_survive_a_restart_and_no_reset(start_region: Callable[..., Any]) -> None:
     region = start_region("--host-suffix", "lambent.test")
     client = region.client("lambda")
     client.create_function(**definition("kept"))
     before = client.create_function_url_config(FunctionName="kept", AuthType="NONE", Cors={"AllowOrigins": ["*"]})
+    client.add_permission(FunctionName="kept", StatementId="s1", Action="lambda:InvokeFunction", Principal="*")
+    policy = client.get_policy(FunctionName="kept")["Policy"]
     host, _, rest = before["FunctionUrl"].partition(".lambent.test:")
     assert rest == f"{urlsplit(region.url).port}/"
     region.restart()
@@ -213,7 +215,8 @@ def test_urls_survive_a_restart_under_the_suffix_of_the_operator(start_region: C
     after = client.get_function_url_config(FunctionName="kept")
     assert after["FunctionUrl"].startswith(f"{host}.lambent.test:")
     assert (after["Cors"], after["CreationTime"]) == (before["Cors"], before["CreationTime"])
+    assert client.get_policy(FunctionName="kept")["Policy"] == policy
     region.reset()
     client.create_function(**definition("kept"))
-    with pytest.raises(client.exceptions.ResourceNotFoundException):
-        client.get_function_url_config(FunctionName="kept")
+    for gone in (client.get_function_url_config, client.get_policy):
+        assert Refusal(client)(gone, FunctionName="kept") == NO_URL
