@@ -29,9 +29,9 @@ _RUNTIME = RuntimeSpec("python3.12", "fork", True, ("/var/lang/bin/python", "/va
 
 
 def test_values_survive_the_way_over_the_socket() -> None:
-    options = SupervisorOptions("auto", "/data", runtimes=(_RUNTIME,))
+    options = SupervisorOptions("auto", "/data", runtimes=(_RUNTIME,), file_systems=(("arn", "/srv/x"),))
     assert supervisor_options(to_json(options)) == options
-    spec = LaunchSpec("ab", "python3.12", "/data/c", ("/data/l",), 256, 600, {"A": "b"}, True)
+    spec = LaunchSpec("ab", "python3.12", "/data/c", ("/data/l",), 256, 600, {"A": "b"}, True, (("arn", "/mnt/x"),))
     assert launch_spec(to_json(spec)) == spec
     error = SandboxError("mount", "/proc", 1, "Ask somebody.")
     assert str(sandbox_error(error.to_json())) == "mount(/proc) failed: Operation not permitted. Ask somebody."

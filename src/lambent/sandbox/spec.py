@@ -60,8 +60,6 @@ class LaunchSpec:
     code_root: str
     #: Host folders merged read-only into /opt, later ones on top; must lie below the data dir.
     layers: Tuple[str, ...] = ()
-    #: (ARN of an access point that the supervisor was started with, `/mnt/<name>`), mounted to be written.
-    file_systems: Tuple[Tuple[str, str], ...] = ()
     memory_mb: int = 128
     tmp_mb: int = 512
     #: Environment of the process. Framed runtimes started by fork or from the pool get it in their INIT frame
@@ -69,6 +67,8 @@ class LaunchSpec:
     environment: Dict[str, str] = dataclasses.field(default_factory=dict)
     #: Start by exec even where the runtime could be forked: the function sets variables read at process start.
     plain_exec: bool = False
+    #: (ARN of an access point that the supervisor was started with, `/mnt/<name>`), mounted to be written.
+    file_systems: Tuple[Tuple[str, str], ...] = ()
 
 
 def to_json(value: object) -> Dict[str, object]:
