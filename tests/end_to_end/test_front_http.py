@@ -21,6 +21,7 @@ from lambent.transport.server import HttpServer
 LIMITS = Limits(
     head_bytes=4096,
     body_bytes=100_000,
+    unfinished_bytes=400_000,
     head_seconds=0.3,
     body_seconds=0.3,
     idle_seconds=0.8,
@@ -333,6 +334,24 @@ def test_a_body_over_the_limit_is_refused_while_it_is_sent(running) -> None:
 
 def test_a_chunked_body_over_the_limit_is_refused(running) -> None:
     assert running.send(CHUNKED + (b"8000\r\n" + b"x" * 0x8000 + b"\r\n") * 5).startswith(b"HTTP/1.1 413 ")
+
+
+def test_bodies_that_never_end_make_room_for_others(running) -> None:
+    """Those that began first are given up; whoever sends on meanwhile is served."""
+    with contextlib.ExitStack() as stack:
+        slow = [stack.enter_context(running.connect()) for _ in range(8)]
+        for client in slow:
+            # Told to continue, so that they begin in this order.
+            client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\nExpect: 100-continue\r\n\r\n")
+            assert b" 100 " in client.recv(1024)
+            client.sendall(b"x" * 80_000)
+        # There is room for five of them.
+        for client in slow[:3]:
+            assert read_answer(client)[0].startswith(b"HTTP/1.1 503 ")
+        assert running.send(request(body=b"y" * 90_000)).startswith(b"HTTP/1.1 200 ")
+        for client in slow[-3:]:
+            client.sendall(b"x" * 10_000)
+            assert read_answer(client)[1] == b"POST " + b"x" * 90_000
 
 
 # ---- time ----------------------------------------------------------------------------------------------------------

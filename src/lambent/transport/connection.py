@@ -18,6 +18,7 @@ from lambent import ids
 from lambent.request import Request, Response
 from lambent.transport.limits import Limits
 from lambent.transport.tls import HANDSHAKE, Tls, TlsTransport
+from lambent.transport.unfinished import UnfinishedBodies
 
 
 class Application(Protocol):
@@ -63,6 +64,7 @@ class Connection(asyncio.Protocol):
         sandbox_id: str | None = None,
         group: set[Connection] | None = None,
         tls: Tls | None = None,
+        unfinished: UnfinishedBodies | None = None,
         *,
         config: Any = None,
         server_state: Any,
@@ -82,6 +84,7 @@ class Connection(asyncio.Protocol):
         self.group = group
         #: For a client that begins with a handshake; None: such a one is refused.
         self.tls = tls
+        self.unfinished = unfinished or UnfinishedBodies(limits.unfinished_bytes)
 
         # Per connection
         self.transport: asyncio.Transport = None  # type: ignore[assignment]
@@ -143,6 +146,7 @@ class Connection(asyncio.Protocol):
         if self.group is not None:
             self.group.discard(self)
         self.discarding = True
+        self.unfinished.release(self)
         self.waiting.clear()
         self.deadline = NEVER
         self.parser = None  # type: ignore[assignment]  # breaks the cycle with its callbacks
@@ -271,14 +275,18 @@ class Connection(asyncio.Protocol):
         self.body_bytes += len(body)
         if self._is_too_large(self.body_bytes):
             self._refuse_body()
-        else:
-            self._set_deadline()
+            return
+        self._set_deadline()
+        if self.body_bytes > self.limits.small_bytes:
+            self.unfinished.hold(self, self.body_bytes)
 
     def on_message_complete(self) -> None:
         self.reading_body = False
         if self.discarding:
             return
         chunks = self.chunks
+        if self.body_bytes > self.limits.small_bytes:
+            self.unfinished.release(self)
         request = self._request(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         self.chunks = []
         if request is None:
@@ -445,9 +453,19 @@ class Connection(asyncio.Protocol):
     def _refuse_head(self) -> None:
         self._refuse(431, "RequestHeaderFieldsTooLarge", "The request line and headers are too large.")
 
+    def give_up(self) -> None:
+        """Called by `unfinished`."""
+        if self.transport.is_closing():
+            self._forget_body()
+            return
+        self._refuse(503, "ServiceUnavailableException", "Too many requests are being sent too slowly. Try again.")
+
+    def _forget_body(self) -> None:
+        self.chunks = []
+        self.unfinished.release(self)
+
     def _refuse_body(self) -> None:
         request = self._request(b"")
-        self.chunks = []
         if request is None:
             self._refuse(400, "BadRequestException", "The request target is not a path.")
             return
@@ -472,6 +490,8 @@ class Connection(asyncio.Protocol):
     def _end_with(self, refusal: bytes) -> None:
         """Send it after the answers that are due, and read no further request from this connection."""
         self.discarding = True
+        self.reading_body = False
+        self._forget_body()
         if self.current is None:
             self._write_refusal(refusal)
         else:

@@ -15,6 +15,9 @@ class Limits:
     body_bytes: int = 70_167_211
     #: Bodies up to this are read whoever they are for; of larger ones the application says how much it takes.
     unasked_bytes: int = 6 * MIB
+    #: Unfinished bodies of all clients together, those of less than `small_bytes` left out.
+    unfinished_bytes: int = 512 * MIB
+    small_bytes: int = 64 * 1024
     #: From a request's first byte (or the connection's start) to the end of its head.
     head_seconds: float = 20.0
     #: A body may take this long and one second more per `body_rate` bytes received.

@@ -12,6 +12,7 @@ import uvicorn
 from lambent.transport.connection import Application, Connection
 from lambent.transport.limits import Limits
 from lambent.transport.tls import Tls
+from lambent.transport.unfinished import UnfinishedBodies
 
 #: uvicorn ticks ten times a second; deadlines are looked at twice a second.
 SWEEP_TICKS = 5
@@ -33,6 +34,7 @@ class HttpServer:
         """`tls` None: plain HTTP only."""
         self._limits = limits or Limits()
         self._tls = tls
+        self._unfinished = UnfinishedBodies(self._limits.unfinished_bytes)
         #: Listeners inside sandboxes by sandbox id.
         self._sandboxes: dict[str, _Sandbox] = {}
         # Set by `start`
@@ -103,7 +105,13 @@ class HttpServer:
             client.setblocking(False)
             state = self._server.server_state
             connection = Connection(
-                self._application, self._limits, sandbox_id, sandbox.connections, self._tls, server_state=state
+                self._application,
+                self._limits,
+                sandbox_id,
+                sandbox.connections,
+                self._tls,
+                self._unfinished,
+                server_state=state,
             )
             loop = asyncio.get_running_loop()
             adopting = loop.create_task(_adopt(loop, connection, client), name=f"accept from sandbox {sandbox_id}")
@@ -113,7 +121,9 @@ class HttpServer:
     def _config(self) -> uvicorn.Config:
         return uvicorn.Config(
             _unused_application,
-            http=functools.partial(Connection, self._application, self._limits, tls=self._tls),  # type: ignore[arg-type]
+            http=functools.partial(  # type: ignore[arg-type]
+                Connection, self._application, self._limits, tls=self._tls, unfinished=self._unfinished
+            ),
             lifespan="off",
             log_config=None,
             ws="none",
