@@ -170,6 +170,8 @@ def _convert(name: str, value: Any) -> Any:
     converter = _CONVERTERS.get(name, str)
     try:
         return converter(value)
+    except ConfigError:
+        raise
     except ValueError as error:
         choices = f" (one of {', '.join(converter)})" if isinstance(converter, enum.EnumType) else ""
         raise ConfigError(f"--{name.replace('_', '-')} cannot be {value!r}{choices}.") from error

@@ -37,3 +37,29 @@ def test_an_option_out_of_its_range_is_refused(tmp_path: Path, options: dict[str
 @pytest.mark.parametrize("region", ["us-east-1", "us-gov-west-1", "eusc-de-east-1", "mx-central-1"])
 def test_every_region_name_is_taken(tmp_path: Path, region: str) -> None:
     assert load(tmp_path, region=region, pool_size=0, idle_timeout=0).region == region
+
+
+POINT = "arn:aws:elasticfilesystem:us-east-1:000000000000:access-point/fsap-0123456789abcdef0"
+
+
+def test_access_points_are_folders_of_the_configuration_file(tmp_path: Path) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text(f'port = 1\n[efs]\n"{POINT}" = "/srv/efs"\n')
+    assert Config.load({}, environ={"LAMBENT_CONFIG": str(file)}).efs == {POINT: Path("/srv/efs")}
+    assert load(tmp_path / "none").efs == {}
+
+
+@pytest.mark.parametrize(
+    ("efs", "sentence"),
+    [
+        ({"fsap-1": "/srv"}, "In [efs], 'fsap-1' is not the ARN of an access point."),
+        ({POINT: "srv"}, f"In [efs], the folder of {POINT} must be an absolute path, not 'srv'."),
+        ({POINT: 1}, f"In [efs], the folder of {POINT} must be an absolute path, not 1."),
+        ("/srv", 'efs is a table of the configuration file: [efs], then "<ARN of an access point>" = "/folder".'),
+    ],
+    ids=str,
+)
+def test_a_wrong_access_point_is_told(tmp_path: Path, efs: object, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, efs=efs)
+    assert str(refusal.value) == sentence
