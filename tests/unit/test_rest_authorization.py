@@ -132,6 +132,16 @@ def test_an_explicit_deny_closes_single_methods() -> None:
     assert (answer.status, answer.json()["Message"][-22:]) == (403, " with an explicit deny")
 
 
+@pytest.mark.parametrize("path", ["/secret/", "//secret", "/%73ecret", "/s%65cret/"])
+def test_no_way_of_writing_a_path_leads_around_a_policy(path: str) -> None:
+    denies = resource_policy({"Effect": "Allow"}, {"Effect": "Deny", "Resource": "execute-api:/prod/GET/secret"})
+    assert World({"/secret": get()}, policy=denies).get(f"/prod{path}").status == 403
+    world = guarded(answer={"principalId": "ann", "policyDocument": policy("Deny", f"{EXECUTE}/prod/GET/y/admin")})
+    world.functions.answers[AUTHORIZER]["policyDocument"]["Statement"] += policy()["Statement"]
+    assert world.get("/prod/y/%61dmin", Authorization="t").status == 403
+    assert world.get("/prod/y/a%2Fdmin", Authorization="t").status == 200
+
+
 def test_a_policy_that_cannot_be_read_lets_nobody_in() -> None:
     assert World({"/x": get()}, policy='{"Version":"2012-10-17"}').get("/prod/x").status == 500
     assert World({"/x": get()}, policy="no json").get("/prod/x").status == 500

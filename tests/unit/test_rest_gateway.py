@@ -198,6 +198,15 @@ def test_binary_media_types_travel_in_base64_both_ways() -> None:
     assert world.functions.events[1][1]["body"] == "text"
 
 
+def test_text_is_made_bytes_where_the_integration_says_so() -> None:
+    converting = proxy_to(content_handling="CONVERT_TO_BINARY")
+    world = World({"/x": {"POST": Method("POST", integration=converting)}})
+    assert world.send("POST", "/prod/x", {}, base64.b64encode(b"\x00\xff")).status == 200
+    event = world.functions.events[0][1]
+    assert (base64.b64decode(event["body"]), event["isBase64Encoded"]) == (b"\x00\xff", True)
+    assert world.send("POST", "/prod/x", {}, b"no base64!").status == 500
+
+
 def test_apis_that_compress_do_so_for_clients_that_take_it_and_read_what_they_send() -> None:
     world = World({"/x": {"POST": Method("POST", integration=proxy_to())}}, minimum_compression_size=100)
     world.functions.answers[FUNCTION] = {"statusCode": 200, "body": "a" * 1000}

@@ -351,7 +351,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_PATCH = do_GET
+    do_PATCH = do_GET  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
         """Quietly."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote
 
 from lambent.context import Caller
 from lambent.edge.execute_api.rest.deployed import DeployedApi
@@ -67,9 +68,12 @@ class Exchange:
 
     @property
     def arn(self) -> str:
-        """Of the method and path that was asked for, as policies name it."""
+        """Of the method and path that was asked for, as policies name it: a path has one name however it is written,
+        or a `//` or a `%61` would lead around what a policy denies."""
         api = self.api.definition
-        return f"{api_arn(api.region, api.account, api.id)}/{self.stage.name}/{self.facts.method}{self._path_in_arn}"
+        return (
+            f"{api_arn(api.region, api.account, api.id)}/{self.stage.name}/{self.facts.method}/{path_in_arn(self.path)}"
+        )
 
     @property
     def api_facts(self) -> ApiFacts:
@@ -91,9 +95,10 @@ class Exchange:
             "userArn": caller.arn,
         }
 
-    @property
-    def _path_in_arn(self) -> str:
-        return self.path if self.path == "/" else self.path.rstrip("/") or "/"
+
+def path_in_arn(raw_path: str) -> str:
+    """As routes see it: without slashes at its ends, decoded; an encoded slash stays one."""
+    return "/".join(unquote(segment).replace("/", "%2F") for segment in raw_path.strip("/").split("/"))
 
 
 def api_arn(region: str, account: str, api_id: str) -> str:

@@ -15,7 +15,7 @@ from lambent.edge.execute_api.rest.failures import (
     GatewayError,
     misconfigured,
 )
-from lambent.edge.execute_api.rest.integrations.answers import method_response, request_body
+from lambent.edge.execute_api.rest.integrations.answers import converted, method_response, request_body
 from lambent.edge.execute_api.rest.mapping import Sources, header_value, with_stage_variables
 from lambent.edge.http_events.request_facts import text_of
 from lambent.edge.http_events.responses import remapped
@@ -38,7 +38,9 @@ class HttpIntegration:
         """Raises GatewayError."""
         passes_on = integration.type == "HTTP_PROXY"
         if passes_on:
-            body, headers, query = exchange.facts.body, _all_headers(exchange), list(exchange.facts.query)
+            is_binary = exchange.api.binary.match(exchange.facts.header("content-type"))
+            body = converted(exchange.facts.body, is_binary, integration.content_handling)
+            headers, query = _all_headers(exchange), list(exchange.facts.query)
         else:
             body, kind = request_body(exchange, integration)
             headers, query = _own_headers(exchange, kind), []

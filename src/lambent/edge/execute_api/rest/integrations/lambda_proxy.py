@@ -15,7 +15,9 @@ from lambent.edge.execute_api.rest.failures import (
     misconfigured,
 )
 from lambent.edge.execute_api.rest.functions import TimedCalls, function_arn, integration_asker
+from lambent.edge.execute_api.rest.integrations.answers import converted
 from lambent.edge.http_events import payload_v1
+from lambent.edge.http_events.bodies import BinaryMediaTypes
 from lambent.edge.http_events.request_facts import text_of
 from lambent.edge.http_events.responses import MalformedProxyResponse, proxy_v1
 from lambent.errors import AwsError
@@ -23,6 +25,8 @@ from lambent.invoke.faults import MAX_PAYLOAD
 from lambent.ports import InvokeResult
 from lambent.request import Response
 from lambent.services.apigateway.domain import Integration
+
+_EVERYTHING = BinaryMediaTypes(("*/*",))
 
 
 class LambdaProxy:
@@ -38,7 +42,7 @@ class LambdaProxy:
         if integration.http_method != "POST":
             # AWS sends the method on to the Lambda API, which knows no such operation.
             raise misconfigured(f"The integration method of a Lambda function is POST, not {integration.http_method}")
-        event = _event(exchange)
+        event = _event(exchange, integration)
         if len(event) > MAX_PAYLOAD:
             raise GatewayError(REQUEST_TOO_LARGE)
         url = f"https://lambda.{exchange.api.definition.region}.amazonaws.com/2015-03-31/functions/{arn}/invocations"
@@ -71,9 +75,14 @@ class LambdaProxy:
         return result
 
 
-def _event(exchange: Exchange) -> bytes:
-    resource = exchange.resource
+def _event(exchange: Exchange, integration: Integration) -> bytes:
+    resource, binary = exchange.resource, exchange.api.binary
     assert resource is not None
+    # Events hold bytes as base64, so that CONVERT_TO_TEXT is what happens anyway.
+    if integration.content_handling == "CONVERT_TO_BINARY" and exchange.facts.body:
+        request = exchange.facts.request
+        is_binary = binary.match(exchange.facts.header("content-type"))
+        request.body, binary = converted(request.body, is_binary, "CONVERT_TO_BINARY"), _EVERYTHING
     return payload_v1.event(
         exchange.facts,
         api=exchange.api_facts,
@@ -88,7 +97,7 @@ def _event(exchange: Exchange) -> bytes:
         stage_variables=exchange.stage_variables,
         authorizer=exchange.authorizer,
         identity=exchange.identity_members(),
-        binary=exchange.api.binary,
+        binary=binary,
     )
 
 
