@@ -240,6 +240,18 @@ def test_what_authorizers_answer_needs_no_version() -> None:
     assert evaluate(parse(answered, kind=PolicyKind.AUTHORIZER), asked).effect is Effect.ALLOW
 
 
+def test_authorizer_that_names_no_resource_grants_nothing() -> None:
+    nothing = {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": []}
+    something = {**nothing, "Resource": ["arn:aws:execute-api:us-east-1:000000000000:api/prod/GET/pets"]}
+    for statements, granted in (([nothing], Effect.NONE), ([nothing, something], Effect.ALLOW)):
+        read = parse({"Version": "2012-10-17", "Statement": statements}, kind=PolicyKind.AUTHORIZER)
+        assert evaluate(read, Question("execute-api:Invoke", something["Resource"][0])).effect is granted
+        assert evaluate(read, Question("execute-api:Invoke", "arn:other")).effect is Effect.NONE
+    for kind in (PolicyKind.IDENTITY, PolicyKind.RESOURCE):
+        with pytest.raises(MalformedPolicy):
+            parse({"Version": "2012-10-17", "Statement": [nothing]}, kind=kind)
+
+
 def test_the_context_keys_that_a_policy_looks_at_are_known() -> None:
     looks = statement(
         Resource="arn:aws:s3:::${aws:username}",

@@ -55,6 +55,9 @@ def parse(
     """Read and compile it. Raises MalformedPolicy."""
     element = _element(document)
     statements = _statements_of(element)
+    if kind is PolicyKind.AUTHORIZER:
+        # An authorizer that grants nothing says so with an empty list (Chalice's does); it must never grant all.
+        statements = [statement for statement in statements if statement.get("Resource") not in ([], ())]
     version = element.get("Version", VERSIONS[0])
     if version not in VERSIONS:
         raise MalformedPolicy
