@@ -35,14 +35,22 @@ def test_a_folder_behind_a_closed_one_is_taken(share: Share, tmp_path: Path) -> 
 
 
 def test_a_folder_that_is_not_there_is_named(share: Share, tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match=r"missing\) failed: No such file or directory. The table \[efs\] names it"):
+    with pytest.raises(SandboxError, match=r"missing\) failed: No such file or directory. \[efs\] names it"):
         share(tmp_path / "missing")
 
 
 def test_the_data_dir_is_not_shared_by_any_way(share: Share, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(tmp_path / "data")
-    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "inner", tmp_path / "link"):
+    for folder in (tmp_path, tmp_path / "data", tmp_path / "data" / "inner", tmp_path / "data" / "inner" / ".."):
         with pytest.raises(SandboxError, match="Functions may not reach the data dir"):
+            share(folder)
+
+
+def test_a_link_that_a_function_may_have_left_on_the_way_is_not_followed(share: Share, tmp_path: Path) -> None:
+    (tmp_path / "private").mkdir()
+    (tmp_path / "shared" / "inner").symlink_to(tmp_path / "private")
+    (tmp_path / "shared" / "way").symlink_to(tmp_path)
+    for folder in (tmp_path / "shared" / "inner", tmp_path / "shared" / "way" / "private"):
+        with pytest.raises(SandboxError, match="a folder, by a path without links"):
             share(folder)
 
 
