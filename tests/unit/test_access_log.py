@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from lambent.clock import TestClock
-from lambent.edge.access_log import AccessLogs, AccessLogTemplate, log_group
+from lambent.edge.access_log import AccessLogs, AccessLogTemplate, Lines, log_group
 
 
 def test_variables_are_replaced_and_those_without_a_value_show_a_dash() -> None:
@@ -31,6 +32,27 @@ def test_destinations_are_log_groups_with_or_without_a_star() -> None:
     assert log_group("arn:aws:logs:us-east-1:123456789012:log-group:x") == ("123456789012", "us-east-1", "x")
     assert log_group("arn:aws:firehose:us-east-1:123456789012:deliverystream/x") is None
     assert log_group("nonsense") is None
+
+
+def test_lines_are_lost_while_the_store_is_congested_and_only_then() -> None:
+    written: list[bytes] = []
+    drained: list[Callable[[], None]] = []
+
+    class Writer:
+        def write(self, timestamp_ms: int, message: bytes) -> bool:
+            written.append(message)
+            return message != b"too much"
+
+        def on_drain(self, callback: Callable[[], None]) -> None:
+            drained.append(callback)
+
+    lines = Lines(Writer())  # type: ignore[arg-type]
+    for message in (b"one", b"too much", b"lost", b"lost"):
+        lines.write(0, message)
+    drained.pop()()
+    lines.write(0, b"two")
+    assert written == [b"one", b"too much", b"two"]
+    assert drained == []
 
 
 def test_each_stage_writes_a_stream_of_its_own_and_opens_it_once() -> None:

@@ -13,8 +13,8 @@ from lambent.ports import LogSink, LogWriter
 
 #: What AWS writes for a variable that has no value.
 NOTHING = "-"
-#: Writers kept open; one per stage with access logs.
-MAX_WRITERS = 1024
+#: Streams kept open; one or two for each stage with logs.
+MAX_STREAMS = 1024
 
 _VARIABLE = re.compile(r"\$context\.([A-Za-z0-9_]+(?:[.-][A-Za-z0-9_]+)*)")
 #: Values that are JSON already.
@@ -51,13 +51,29 @@ class AccessLogTemplate:
         return value.replace("\n", "\\n").replace("\r", "\\r")
 
 
+class Lines:
+    """One log stream that loses lines while the store is congested: requests are neither slowed nor kept in memory."""
+
+    def __init__(self, writer: LogWriter) -> None:
+        self._writer = writer
+        self._congested = False
+
+    def write(self, timestamp_ms: int, message: bytes) -> None:
+        if not self._congested and not self._writer.write(timestamp_ms, message):
+            self._congested = True
+            self._writer.on_drain(self._drained)
+
+    def _drained(self) -> None:
+        self._congested = False
+
+
 class AccessLogs:
     """Writes lines to the log groups that stages name. Used on the event loop only."""
 
     def __init__(self, logs: LogSink, clock: Clock) -> None:
         self._logs = logs
         self._clock = clock
-        self._writers: dict[tuple[str, str, str, str], LogWriter] = {}
+        self._streams: dict[tuple[str, str, str, str], Lines] = {}
         #: What destinations name, by their ARN.
         self._groups: dict[str, tuple[str, str, str]] = {}
 
@@ -71,17 +87,17 @@ class AccessLogs:
             self._groups[destination_arn] = group
         self.stream(*group, origin).write(int(self._clock.now() * 1000), line.encode("utf-8", "replace"))
 
-    def stream(self, account: str, region: str, group: str, origin: str) -> LogWriter:
+    def stream(self, account: str, region: str, group: str, origin: str) -> Lines:
         """The stream of `origin` in a log group."""
         key = (account, region, group, origin)
-        writer = self._writers.get(key)
-        if writer is None:
-            if len(self._writers) >= MAX_WRITERS:
-                self._writers.clear()
+        lines = self._streams.get(key)
+        if lines is None:
+            if len(self._streams) >= MAX_STREAMS:
+                self._streams.clear()
                 self._groups.clear()
             stream = hashlib.md5(origin.encode(), usedforsecurity=False).hexdigest()
-            writer = self._writers[key] = self._logs.open_stream(account, region, group, stream)
-        return writer
+            lines = self._streams[key] = Lines(self._logs.open_stream(account, region, group, stream))
+        return lines
 
 
 def log_group(arn: str) -> tuple[str, str, str] | None:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 from lambent.clock import Clock
-from lambent.ports import LogWriter
+from lambent.edge.access_log import Lines
 
 #: AWS cuts what it repeats of requests and answers.
 MAX_DATA = 1024
@@ -34,7 +34,7 @@ class ExecutionLog:
 class StreamLog(ExecutionLog):
     """Lines of one request into a log stream, each behind its request id."""
 
-    def __init__(self, writer: LogWriter, clock: Clock, request_id: str, level: str, *, data: bool) -> None:
+    def __init__(self, writer: Lines, clock: Clock, request_id: str, level: str, *, data: bool) -> None:
         self._writer = writer
         self._clock = clock
         self._prefix = f"({request_id}) "

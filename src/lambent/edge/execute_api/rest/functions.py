@@ -9,6 +9,7 @@ from lambent.arn import Arn
 from lambent.context import Caller
 from lambent.edge.execute_api.rest.exchange import Exchange, api_arn
 from lambent.edge.execute_api.rest.mapping import with_stage_variables
+from lambent.identity.sessions import assumed_role_caller
 from lambent.ports import Asker, FunctionCalls, InvokeResult
 
 PRINCIPAL = "apigateway.amazonaws.com"
@@ -78,7 +79,4 @@ def _acting(credentials: str, exchange: Exchange) -> Caller | None:
     role = Arn.parse(credentials)
     if role is None or role.account == "*":
         return exchange.caller
-    name = role.resource.rpartition("/")[2]
-    session = "BackplaneAssumeRoleSession"
-    arn = f"arn:{role.partition}:sts::{role.account}:assumed-role/{name}/{session}"
-    return Caller(account=role.account, arn=arn, user_id=f"{name}:{session}", access_key_id="")
+    return assumed_role_caller(credentials, "BackplaneAssumeRoleSession", "")
