@@ -5,6 +5,23 @@ from __future__ import annotations
 import msgspec
 
 
+class Session(msgspec.Struct, frozen=True):
+    """What temporary credentials were made with, beyond whose they are: it limits and describes their holder."""
+
+    #: RoleSessionName, the name of a federated user, "" for GetSessionToken.
+    name: str
+    #: JSON texts of policies given for this session alone.
+    policies: tuple[str, ...] = ()
+    #: ARNs of managed policies given for this session alone.
+    policy_arns: tuple[str, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    #: Seconds since the epoch.
+    issued_at: float = 0.0
+    source_identity: str = ""
+    #: Whether a second factor was shown when it was made.
+    mfa: bool = False
+
+
 class Caller(msgspec.Struct, frozen=True):
     """An authenticated principal."""
 
@@ -14,6 +31,19 @@ class Caller(msgspec.Struct, frozen=True):
     #: What STS GetCallerIdentity calls UserId.
     user_id: str
     access_key_id: str
+    #: root | user | role | federated. A root may do everything in its account, so nobody becomes one by default.
+    kind: str = "user"
+    #: Of the user or role whose policies count, without its path; of a federated user, whoever let it in. "" for root.
+    name: str = ""
+    #: ARN of that user or role, path and all: `arn:aws:iam::<account>:role/path/name`. What aws:PrincipalArn says.
+    principal_arn: str = ""
+    #: None for a key that holds until it is deleted.
+    session: Session | None = None
+
+    @classmethod
+    def root(cls, account: str, access_key_id: str, partition: str = "aws") -> Caller:
+        arn = f"arn:{partition}:iam::{account}:root"
+        return cls(account, arn, account, access_key_id, kind="root", principal_arn=arn)
 
 
 class Context(msgspec.Struct, frozen=True):

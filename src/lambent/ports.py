@@ -268,6 +268,13 @@ class CredentialIssuer(Protocol):
     def role_credentials(self, role_arn: str, session_name: str, duration_s: int) -> Credentials: ...
 
 
+class Roles(Protocol):
+    """Roles by ARN, from memory."""
+
+    def can_be_assumed_by(self, role_arn: str, service: str) -> bool:
+        """Is there such a role, and does its trust policy let `service` (lambda.amazonaws.com) assume it?"""
+
+
 # ---- lifecycle -----------------------------------------------------------------------------------------------------
 
 

@@ -224,10 +224,11 @@ def test_not_principal_denies_whoever_has_a_permissions_boundary() -> None:
 
 
 def test_callers_are_known_by_every_name_they_have() -> None:
-    session = Principal.of_caller(Caller(OWN, SESSION, "AROAWORKER123456:one", "ASIA"))
+    caller = Caller(OWN, SESSION, "AROAWORKER123456:one", "ASIA", kind="role", name="worker", principal_arn=ROLE)
+    session = Principal.of_caller(caller)
     assert session.is_session
-    assert {SESSION, ROLE, OWN, f"arn:aws:iam::{OWN}:root"} <= session.names
-    assert Principal.of_caller(Caller(OWN, f"arn:aws:iam::{OWN}:root", OWN, "AKIA")).is_root
+    assert {SESSION, ROLE, OWN, f"arn:aws:iam::{OWN}:root", "AROAWORKER123456"} <= session.names
+    assert Principal.of_caller(Caller.root(OWN, "AKIA")).is_root
     china = Principal.aws(OWN, f"arn:aws-cn:iam::{OWN}:user/a")
     assert china.reach_of(f"arn:aws-cn:iam::{OWN}:root") is Reach.ACCOUNT
 

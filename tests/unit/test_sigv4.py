@@ -24,7 +24,7 @@ from lambent.ports import SigningIdentity
 from lambent.request import Request
 
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
-ROOT = Caller("000000000000", "arn:aws:iam::000000000000:root", "000000000000", KEY_ID)
+ROOT = Caller.root("000000000000", KEY_ID)
 LAMBDA = SimpleNamespace(service="lambda", signing_name="lambda", protocol="rest-json")
 LOGS = SimpleNamespace(service="logs", signing_name="logs", protocol="json")
 STS = SimpleNamespace(service="sts", signing_name="sts", protocol="query")

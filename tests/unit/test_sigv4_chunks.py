@@ -21,7 +21,7 @@ from lambent.ports import SigningIdentity
 from lambent.request import Request
 
 KEY_ID, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-ROOT = Caller("000000000000", "arn:aws:iam::000000000000:root", "000000000000", KEY_ID)
+ROOT = Caller.root("000000000000", KEY_ID)
 STAMP, SCOPE = "20130524T000000Z", "20130524/us-east-1/s3/aws4_request"
 NOW = datetime.datetime(2013, 5, 24, tzinfo=datetime.UTC).timestamp()
 EMPTY = hashlib.sha256(b"").hexdigest()

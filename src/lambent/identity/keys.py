@@ -37,8 +37,7 @@ def load_root_key(path: Path) -> SigningIdentity:
         access_key_id, secret = str(fields["AccessKeyId"]), str(fields["SecretAccessKey"])
     except (ValueError, KeyError, TypeError) as error:
         raise KeyFileError(f"{path} is not a key file of Lambent: remove it and a new key is made.") from error
-    caller = Caller(ROOT_ACCOUNT, f"arn:aws:iam::{ROOT_ACCOUNT}:root", ROOT_ACCOUNT, access_key_id)
-    return SigningIdentity(secret, caller)
+    return SigningIdentity(secret, Caller.root(ROOT_ACCOUNT, access_key_id))
 
 
 def new_access_key_id(prefix: str) -> str:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from lambent.arn import Arn
 from lambent.clock import Clock
-from lambent.context import Caller
+from lambent.context import Caller, Session
 from lambent.identity.faults import ExpiredToken, UnknownKey
 from lambent.ports import Credentials, SigningIdentity
 
@@ -93,7 +93,16 @@ def assumed_role_caller(role_arn: str, session_name: str, access_key_id: str) ->
     session = Arn(arn.partition, "sts", "", arn.account, f"assumed-role/{name}/{session_name}")
     # Until roles are stored, their id is made of their name: always the same one, as on AWS.
     role_id = "AROA" + base64.b32encode(hashlib.sha256(role_arn.encode()).digest()).decode()[:17]
-    return Caller(arn.account, str(session), f"{role_id}:{session_name}", access_key_id)
+    return Caller(
+        arn.account,
+        str(session),
+        f"{role_id}:{session_name}",
+        access_key_id,
+        kind="role",
+        name=name,
+        principal_arn=role_arn,
+        session=Session(session_name),
+    )
 
 
 def _derive(key: bytes, purpose: bytes) -> bytes:

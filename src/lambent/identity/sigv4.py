@@ -204,7 +204,7 @@ def is_region_name(text: str) -> bool:
 
 
 def _root(account: str, access_key_id: str, region: str) -> Caller:
-    return Caller(account, f"arn:{partition_of(region)}:iam::{account}:root", account, access_key_id)
+    return Caller.root(account, access_key_id, partition_of(region))
 
 
 def _body_hash(request: Request, signature: Signature, operation: SignedOperation) -> bytes:

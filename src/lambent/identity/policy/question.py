@@ -75,12 +75,13 @@ class Principal:
 
     @classmethod
     def of_caller(cls, caller: Caller) -> Principal:
-        """An API caller. Of a role session the role's ARN is known as far as its session's tells: without a path."""
-        parts = caller.arn.split(":", 5)
+        """An API caller: a session answers to the name of the role or user behind it, too."""
         others = [caller.user_id] if caller.user_id and caller.user_id != caller.account else []
-        if len(parts) == 6 and parts[5].startswith("assumed-role/"):
-            role = parts[5].split("/")[1]
-            others.append(f"arn:{parts[1]}:iam::{parts[4]}:role/{role}")
+        if caller.principal_arn:
+            others.append(caller.principal_arn)
+        if caller.kind == "role":
+            # `<id of the role>:<session>`
+            others.append(caller.user_id.partition(":")[0])
         return cls.aws(caller.account, caller.arn, *others)
 
     @property

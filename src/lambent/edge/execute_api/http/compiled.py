@@ -15,6 +15,7 @@ from lambent.context import Caller
 from lambent.edge.access_log import AccessLogTemplate
 from lambent.edge.execute_api.http.routes import RouteTable
 from lambent.edge.http_events.cors import CorsRules
+from lambent.identity.sessions import assumed_role_caller
 from lambent.ports import Asker
 from lambent.services.apigatewayv2.domain import (
     DEFAULT,
@@ -223,12 +224,7 @@ def _authorizer(snapshot: ApiSnapshot, stage: Stage, authorizer: Authorizer) -> 
 
 def _role(arn: str | None) -> Caller | None:
     """The session under which API Gateway calls with a role."""
-    if arn is None:
-        return None
-    _, partition, _, _, account, resource = arn.split(":", 5)
-    name = resource.rpartition("/")[2]
-    session = "BackplaneAssumeRoleSession"
-    return Caller(account, f"arn:{partition}:sts::{account}:assumed-role/{name}/{session}", f"{name}:{session}", "")
+    return None if arn is None else assumed_role_caller(arn, "BackplaneAssumeRoleSession", "")
 
 
 def _throttle(settings: RouteSettings) -> tuple[float, int] | None:
