@@ -43,6 +43,7 @@ TRANSPORT_HEADERS = frozenset((b"host", b"expect", b"content-length", b"transfer
 #: Larger bodies are handed to the kernel as they are, smaller ones are copied behind their head.
 JOIN_BYTES = 64 * 1024
 NEVER = float("inf")
+_NO_TARGET = "The request target is not a path, or names another host than the Host header."
 
 
 class Exchange(NamedTuple):
@@ -290,7 +291,7 @@ class Connection(asyncio.Protocol):
         request = self._request(chunks[0] if len(chunks) == 1 else b"".join(chunks))
         self.chunks = []
         if request is None:
-            self._refuse(400, "BadRequestException", "The request target is not a path.")
+            self._refuse(400, "BadRequestException", _NO_TARGET)
             return
         parser = self.parser
         keep_alive = parser.should_keep_alive() and not parser.should_upgrade()
@@ -306,8 +307,8 @@ class Connection(asyncio.Protocol):
         """What was read, None where its target is no path."""
         path, _, query = self.url.partition(b"?")
         if not path.startswith(b"/"):
-            path = _path_of_absolute_form(path)
-            if not path:
+            host, path = _parts_of_absolute_form(path)
+            if not path or self._host().lower() not in (b"", host.lower()):
                 return None
         method = self.parser.get_method().decode("ascii")
         return Request(
@@ -322,6 +323,9 @@ class Connection(asyncio.Protocol):
             self.sandbox_id,
             self.names,
         )
+
+    def _host(self) -> bytes:
+        return next((value for name, value in self.headers if name == b"host"), b"")
 
     def _is_too_large(self, size: int) -> bool:
         """Is a body of `size` bytes, or of which that many have come, more than this request may bring?"""
@@ -467,7 +471,7 @@ class Connection(asyncio.Protocol):
     def _refuse_body(self) -> None:
         request = self._request(b"")
         if request is None:
-            self._refuse(400, "BadRequestException", "The request target is not a path.")
+            self._refuse(400, "BadRequestException", _NO_TARGET)
             return
         response = self.application.too_large(request, self.body_limit)
         exchange = Exchange(request, keep_alive=False, chunks=True)
@@ -549,9 +553,10 @@ def _chunk(piece: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(piece), piece)
 
 
-def _path_of_absolute_form(target: bytes) -> bytes:
-    """`/a` of `http://host/a`, as proxies ask; empty where the target is neither."""
+def _parts_of_absolute_form(target: bytes) -> tuple[bytes, bytes]:
+    """`host`, `/a` of `http://host/a`, as proxies ask; empty where the target is neither."""
     scheme, separator, rest = target.partition(b"://")
     if not separator or scheme.lower() not in (b"http", b"https"):
-        return b""
-    return b"/" + rest.partition(b"/")[2]
+        return b"", b""
+    host, _, path = rest.partition(b"/")
+    return host, b"/" + path
