@@ -68,6 +68,7 @@ def make(client: Any) -> Callable[..., dict[str, Any]]:
     return run
 
 
+@pytest.mark.slow
 def test_functions_share_a_folder_that_stays(region: Any, client: Any, make: Callable[..., Any], folder: Path) -> None:
     assert make("writer")["FileSystemConfigs"] == SHARED
     make("reader", FileSystemConfigs=[{"Arn": ARN, "LocalMountPath": "/mnt/elsewhere"}])
@@ -153,6 +154,7 @@ def test_what_is_not_a_known_access_point_in_a_vpc_is_refused(region: Any) -> No
     assert (status, code) == (400, INVALID), message
 
 
+@pytest.mark.slow
 def test_a_function_whose_access_point_is_gone_says_so(
     start_region: Callable[..., Any], folder: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_function_whose_access_point_is_gone_says_so(
     )
 
 
+@pytest.mark.slow
 def test_a_folder_of_roots_keeps_the_region_from_starting(start_region: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "lambent.toml"
     (tmp_path / "rooted").mkdir()

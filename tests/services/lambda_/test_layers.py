@@ -216,6 +216,50 @@ def test_permissions_are_added_shown_guarded_and_removed(client: Any, name: str,
     assert refused(remove, **absent, StatementId="all") == missing
 
 
+@pytest.mark.slow
+def test_another_account_uses_a_version_as_far_as_its_policy_says(start_region: Callable[..., Any]) -> None:
+    region = start_region("--auth", "off")
+    owner = region.client("lambda")
+    other = region.client("lambda", aws_access_key_id="123456789012", aws_secret_access_key="any")
+    refused = Refusal(other)
+    arn = publish(owner, "shared", {"python/tool.py": "NAME = 'shared'\n"})["LayerVersionArn"]
+    layer = arn.rpartition(":")[0]
+
+    def denied(action: str, resource: str) -> tuple[int, str, str]:
+        return (
+            403,
+            "AccessDeniedException",
+            f"User: arn:aws:iam::123456789012:root is not authorized to perform: lambda:{action} on resource: "
+            f"{resource} because no resource-based policy allows the lambda:{action} action",
+        )
+
+    source = zipped({"app.py": "import tool\ndef handler(event, context):\n    return tool.NAME\n"})
+    creation = definition("user", Code={"ZipFile": source}, Layers=[arn])
+    creation["Role"] = creation["Role"].replace(ACCOUNT, "123456789012")
+    reading = denied("GetLayerVersion", arn)
+    assert refused(other.get_layer_version_by_arn, Arn=arn) == reading
+    assert refused(other.get_layer_version, LayerName=layer, VersionNumber=1) == reading
+    assert refused(other.create_function, **creation) == reading
+    assert other.list_layer_versions(LayerName=layer)["LayerVersions"] == []
+
+    granting = {"LayerName": "shared", "VersionNumber": 1, "Action": "lambda:GetLayerVersion"}
+    owner.add_layer_version_permission(
+        **granting, StatementId="organization", Principal="*", OrganizationId="o-0123456789"
+    )
+    assert refused(other.get_layer_version_by_arn, Arn=arn) == reading
+    owner.add_layer_version_permission(**granting, StatementId="account", Principal="123456789012")
+    assert other.get_layer_version_by_arn(Arn=arn)["LayerVersionArn"] == arn
+    assert [version["Version"] for version in other.list_layer_versions(LayerName=layer)["LayerVersions"]] == [1]
+    other.create_function(**creation)
+    assert invoke(other, "user") == "shared"
+    # Reading is all that can be given.
+    for operation, action in (
+        (other.delete_layer_version, "DeleteLayerVersion"),
+        (other.get_layer_version_policy, "GetLayerVersionPolicy"),
+    ):
+        assert refused(operation, LayerName=layer, VersionNumber=1) == denied(action, layer)
+
+
 # ---- functions with layers ----------------------------------------------------------------------------------------
 
 
@@ -361,6 +405,7 @@ def handler(event, context):
 """
 
 
+@pytest.mark.slow
 def test_a_function_finds_its_layers_merged_in_order(start_region: Callable[..., Any]) -> None:
     region = start_region()
     client, name = region.client("lambda"), "layered"
@@ -400,7 +445,7 @@ def test_a_function_finds_its_layers_merged_in_order(start_region: Callable[...,
 
     # A version keeps the layers that it was published with, and a function those that are deleted.
     version = client.publish_version(FunctionName=name)["Version"]
-    client.get_waiter("function_updated_v2").wait(FunctionName=name)
+    client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0})
     client.update_function_configuration(FunctionName=name, Layers=list(reversed(arns)))
     client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0})
     for layer in (lower, upper):

@@ -300,6 +300,30 @@ def test_a_package_used_again_between_collections_stays(run: Callable[..., None]
     run(scenario)
 
 
+def test_the_package_of_a_layer_stays_as_long_as_a_version_of_it_or_of_a_function_uses_it(
+    run: Callable[..., None],
+) -> None:
+    async def scenario(world: World) -> None:
+        layer = await world.call("PublishLayerVersion", LayerName="tools", Content={"ZipFile": zipped({"tool": "1"})})
+        own = await world.call("PublishLayerVersion", LayerName="lonely", Content={"ZipFile": zipped({"tool": "2"})})
+        await create(world, Layers=[layer["LayerVersionArn"]])
+        function = await world.settled()
+        code, used = function.package.sha256, function.settings.layers[0].sha256
+        await world.call("PublishVersion", FunctionName="hello")
+        await world.settled()
+        await world.call("UpdateFunctionConfiguration", FunctionName="hello", Layers=[])
+        await world.settled()
+        for arn in (layer["LayerArn"], own["LayerArn"]):
+            await world.call("DeleteLayerVersion", LayerName=arn, VersionNumber=1)
+        await world.service.collect(at_once=True)
+        assert world.packages() == {code, used}
+        await world.call("DeleteFunction", FunctionName="hello", Qualifier="1")
+        await world.service.collect(at_once=True)
+        assert world.packages() == {code}
+
+    run(scenario)
+
+
 @pytest.mark.slow
 def test_creates_during_collections_keep_their_packages(run: Callable[..., None]) -> None:
     async def scenario(world: World) -> None:
