@@ -66,6 +66,9 @@ def test_a_role_calls_in_the_place_of_the_gateway() -> None:
     caller = world.functions.askers[0].caller
     assert caller is not None
     assert caller.arn == f"arn:aws:sts::{ACCOUNT}:assumed-role/caller/BackplaneAssumeRoleSession"
+    world = World({"/x": get(integration=proxy_to(credentials="arn:aws:iam::999999999999:role/foreign"))})
+    assert world.get("/prod/x").status == 200
+    assert world.functions.askers[0].caller is None
 
 
 @pytest.mark.parametrize("target", ["/prod", "/prod/", "/prod/dogs", "/prod/pets/1/2", "/prod/pets%2F1"])

@@ -52,6 +52,8 @@ class AuthorizerCache(Generic[V]):
         task = self._loading.get(key)
         if task is None:
             task = asyncio.create_task(self._load(key, ttl_s, load), name="lambda authorizer")
+            # Looked at, so that the loop does not complain where nobody waits any more.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._loading[key] = task
         # One who asked and went away does not take the answer from the others.
         return await asyncio.shield(task)

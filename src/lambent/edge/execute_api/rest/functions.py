@@ -27,7 +27,7 @@ def function_arn(uri: str, exchange: Exchange) -> str | None:
 
 
 def integration_asker(exchange: Exchange, credentials: str) -> Asker:
-    """On whose behalf a method calls its function: the API's, or a role's, or the caller's own."""
+    """On whose behalf a method calls its function: the API's, or a role's."""
     api, resource = exchange.api.definition, exchange.resource
     assert resource is not None
     # As the console writes permissions: a star for each path parameter.
@@ -73,10 +73,8 @@ class TimedCalls:
 
 
 def _acting(credentials: str, exchange: Exchange) -> Caller | None:
-    """The principal that `credentials` (a role's ARN, or `arn:aws:iam::*:user/*` for the caller's) stands for."""
-    if not credentials:
-        return None
+    """A session of the role `credentials`. One of another account never stands for it: the API acts for its own."""
     role = Arn.parse(credentials)
-    if role is None or role.account == "*":
-        return exchange.caller
+    if role is None or role.account != exchange.api.definition.account:
+        return None
     return assumed_role_caller(credentials, "BackplaneAssumeRoleSession", "")
