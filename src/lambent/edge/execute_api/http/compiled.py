@@ -43,7 +43,7 @@ _PARAMETER = re.compile(r"\{([A-Za-z0-9._-]+)(\+?)\}")
 @dataclass(frozen=True, slots=True)
 class CompiledIntegration:
     integration: Integration
-    #: AWS_PROXY: the function; HTTP_PROXY: the URL, as texts and `(name, is greedy)` by turns.
+    #: AWS_PROXY: the function; HTTP_PROXY: the URL, as text, name of a variable, its `+` or nothing, text …
     function_arn: str
     url_parts: tuple[str, ...]
     timeout_s: float
@@ -91,6 +91,12 @@ class CompiledRoute:
             if len(self._askers) < 32:
                 self._askers[method] = asker
         return asker
+
+    @property
+    def greedy(self) -> str:
+        """The name of the variable that may be several segments, "" without."""
+        last = self.key.segments[-1] if self.key is not None and self.key.segments else ""
+        return last[1:-2] if last.endswith("+}") else ""
 
     @property
     def path(self) -> str:

@@ -49,7 +49,7 @@ def _url(exchange: Exchange, integration: CompiledIntegration, query: str, path:
     for index in range(1, len(parts), 3):
         # A value stays in its segment; only a greedy one may be several.
         value = exchange.path_parameters.get(parts[index], "")
-        text += quote(value, safe="/" if parts[index + 1] else "") + parts[index + 2]
+        text += quote(value, safe="/" if parts[index] == exchange.route.greedy else "") + parts[index + 2]
     if exchange.route.key is None and path is None:
         # `$default` hands the whole path on, behind that of the URL.
         base, question, own_query = text.partition("?")
@@ -69,4 +69,6 @@ def _headers(facts: Facts) -> list[tuple[bytes, bytes]]:
     if b":" in source:
         source = b'"[' + source + b']"'
     forwarded = b"for=%s;host=%s;proto=%s" % (source, host, facts.scheme.encode())
-    return [*headers, (b"forwarded", forwarded), _VIA]
+    # With the names of headers that the client meant for this connection alone: the proxy drops both.
+    connection = [(name, value) for name, value in facts.request.headers if name == b"connection"]
+    return [*headers, *connection, (b"forwarded", forwarded), _VIA]

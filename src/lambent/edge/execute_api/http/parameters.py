@@ -19,6 +19,8 @@ from lambent.services.apigatewayv2.rules.mappings import Entry
 
 #: As on AWS, of larger bodies the first part alone is looked into; so they are not JSON.
 BODY_LIMIT = 100 * 1024
+#: What a client or function put into a mapped value must not begin a header of its own.
+_ONE_LINE = str.maketrans("\r\n\0", "   ")
 
 
 class RequestVariables:
@@ -105,7 +107,9 @@ def map_response(exchange: Exchange, entries: Sequence[Entry], response: Respons
             _change(pairs, entry, value)
         elif value and value.isascii() and value.isdecimal() and 200 <= int(value) <= 599:
             response.status = int(value)
-    response.headers = [(name.encode("latin-1", "replace"), _header_value(value)) for name, value in pairs]
+    response.headers = [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in pairs
+    ]
 
 
 def body_lookup(body: bytes) -> Callable[[str], str | None]:
@@ -137,14 +141,9 @@ def _change(pairs: Pairs, entry: Entry, value: str | None) -> None:
     if entry.action != "append":
         pairs[:] = [pair for pair in pairs if pair[0] != entry.name]
     if entry.action != "remove" and value is not None:
-        pairs.append((entry.name, value))
+        pairs.append((entry.name, value.translate(_ONE_LINE) if entry.place == "header" else value))
 
 
 def _combined(pairs: Pairs, name: str) -> str | None:
     values = [value for key, value in pairs if key == name]
     return ",".join(values) if values else None
-
-
-def _header_value(text: str) -> bytes:
-    # What a client or function put into a mapped value must not begin a header of its own.
-    return text.replace("\r", " ").replace("\n", " ").replace("\0", " ").encode("latin-1", "replace")
