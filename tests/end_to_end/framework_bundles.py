@@ -23,6 +23,8 @@ class Bundle:
     #: Of the application's file in the folder `frameworks`, and what the handler's module is called.
     source: str
     packages: tuple[str, ...]
+    #: The adapter looks at the last of repeated headers only, where an event (format 1.0) tells them apart.
+    last_header_only: bool = False
 
     @property
     def is_python(self) -> bool:
@@ -36,9 +38,11 @@ class Bundle:
 BUNDLES = {
     "FastAPI with Mangum": Bundle("fastapi_app.py", ("fastapi", "mangum", "python-multipart")),
     "Flask with apig-wsgi": Bundle("flask_app.py", ("flask", "apig-wsgi")),
+    "Django with serverless-wsgi": Bundle("django_app.py", ("django", "serverless-wsgi"), last_header_only=True),
     "Express with serverless-express": Bundle(
         "express_app.js", ("express", "@codegenie/serverless-express", "multer", "cookie-parser")
     ),
+    "Fastify": Bundle("fastify_app.js", ("fastify", "@fastify/aws-lambda", "@fastify/multipart", "@fastify/cookie")),
     "Hono": Bundle("hono_app.mjs", ("hono",)),
 }
 

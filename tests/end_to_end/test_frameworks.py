@@ -39,7 +39,8 @@ class Site:
         parts = urlsplit(url)
         self._host = parts.netloc
         self._base = parts.path.rstrip("/")
-        #: Only the names of HTTP APIs' hosts have no path behind them.
+        #: A REST API, which is always called below its stage.
+        self.is_format_1 = bool(self._base)
         self.decodes_paths = ".execute-api." in url and not self._base
 
     def send(self, method: str, path: str, body: bytes = b"", headers: Any = ()) -> Answer:
@@ -121,9 +122,11 @@ def test_a_binary_file_is_downloaded(site: Site) -> None:
     assert answer.all("content-length") == ["102400"]
 
 
-def test_repeated_headers_and_parameters_all_arrive(site: Site) -> None:
+def test_repeated_headers_and_parameters_all_arrive(site: Site, function: str) -> None:
     answer = site.get("/echo?tag=a&tag=b%26c&q=%C3%A9+x%2By", ("X-Many", "one"), ("x-many", "two"))
-    assert answer.json() == {"tags": ["a", "b&c"], "q": "é x+y", "many": "one,two"}
+    last_only = any(bundle.last_header_only for bundle in BUNDLES.values() if bundle.source.startswith(function))
+    many = "two" if last_only and site.is_format_1 else "one,two"
+    assert answer.json() == {"tags": ["a", "b&c"], "q": "é x+y", "many": many}
     values = [value.strip() for text in answer.all("x-answer") for value in text.split(",")]
     assert values == ["one", "two"]
 

@@ -21,7 +21,7 @@ _DROPPED = HOP_BY_HOP | {b"content-length", b"date"}
 #: https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
 _REMAPPED = frozenset(
     b"authorization connection content-length content-md5 date expect host max-forwards proxy-authenticate server "
-    b"trailer user-agent www-authenticate".split()
+    b"trailer user-agent www-authenticate x-amzn-requestid".split()
 )
 _MEMBERS_V1 = frozenset(("statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"))
 _TOKEN = b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
