@@ -1,0 +1,1 @@
+"""Identity and Access Management: who there is in each account, and what they may do."""

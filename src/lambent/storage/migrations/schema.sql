@@ -44,6 +44,29 @@ CREATE TABLE http_apis (
 	document BLOB NOT NULL, 
 	PRIMARY KEY (id)
 );
+CREATE TABLE iam_entities (
+	account VARCHAR NOT NULL, 
+	kind VARCHAR NOT NULL, 
+	"key" VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	path VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (account, kind, "key")
+);
+CREATE TABLE iam_key_uses (
+	id VARCHAR NOT NULL, 
+	used INTEGER NOT NULL, 
+	service VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	PRIMARY KEY (id)
+);
+CREATE TABLE iam_references (
+	account VARCHAR NOT NULL, 
+	relation VARCHAR NOT NULL, 
+	target VARCHAR NOT NULL, 
+	id VARCHAR NOT NULL, 
+	PRIMARY KEY (account, relation, target, id)
+);
 CREATE TABLE lambda_aliases (
 	account VARCHAR NOT NULL, 
 	region VARCHAR NOT NULL, 
@@ -158,10 +181,12 @@ CREATE TABLE lambda_versions (
 );
 CREATE INDEX apigateway_apis_account ON apigateway_apis (account, region);
 CREATE INDEX http_apis_region ON http_apis (account, region);
+CREATE UNIQUE INDEX iam_entities_id ON iam_entities (id);
+CREATE INDEX iam_references_id ON iam_references (id);
 CREATE INDEX lambda_code_signing_config ON lambda_code_signing (account, region, config);
 CREATE INDEX lambda_functions_code ON lambda_functions (code_sha256);
 CREATE INDEX lambda_functions_usage ON lambda_functions (account, region, code_size);
 CREATE UNIQUE INDEX lambda_urls_id ON lambda_urls (id);
 CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
 CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+INSERT INTO alembic_version (version_num) VALUES ('0007');
