@@ -118,7 +118,7 @@ class HttpApiGateway:
         except Failure as failure:
             exchange.failure = failure
             response = failure.response()
-        except Exception as error:
+        except Exception as error:  # the last resort: a fault of ours is answered as AWS answers one, and told here
             log.exception("Request %s to the HTTP API %s failed.", request.id, address.id)
             exchange.failure = integration_broken(f"{type(error).__name__}")
             response = server_error().response()
