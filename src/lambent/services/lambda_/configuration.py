@@ -103,14 +103,7 @@ def updated_settings(context: Context, current: Settings, params: dict[str, Any]
         changes["tmp_mb"] = storage["Size"]
     if mode := (params.get("TracingConfig") or {}).get("Mode"):
         changes["tracing_mode"] = mode
-    if (key := params.get("KMSKeyArn")) is not None:
-        changes["kms_key_arn"] = _checked_key(key)
-    if (vpc := params.get("VpcConfig")) is not None:
-        changes["vpc"] = _vpc(vpc)
-    if referenced.layers is not None:
-        changes["layers"] = referenced.layers
-    if referenced.file_systems is not None:
-        changes["file_systems"] = referenced.file_systems
+    changes.update(_surroundings(params, referenced))
     settings: Settings = msgspec.structs.replace(current, **changes, **_logging(current, params.get("LoggingConfig")))
     _check_limits(settings)
     _check_reach(settings, "file_systems" in changes)
@@ -119,6 +112,20 @@ def updated_settings(context: Context, current: Settings, params: dict[str, Any]
     if "runtime" in changes:
         _check_runtime(settings.runtime)
     return settings
+
+
+def _surroundings(params: dict[str, Any], referenced: Referenced) -> dict[str, Any]:
+    """The fields that say what else a function has beside its package."""
+    changes: dict[str, Any] = {}
+    if (key := params.get("KMSKeyArn")) is not None:
+        changes["kms_key_arn"] = _checked_key(key)
+    if (vpc := params.get("VpcConfig")) is not None:
+        changes["vpc"] = _vpc(vpc)
+    if referenced.layers is not None:
+        changes["layers"] = referenced.layers
+    if referenced.file_systems is not None:
+        changes["file_systems"] = referenced.file_systems
+    return changes
 
 
 def updated_environment(current: Any, params: dict[str, Any]) -> Any:
