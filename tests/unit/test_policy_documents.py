@@ -270,7 +270,7 @@ ELEMENTS = ["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction",
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.sampled_from(ELEMENTS), JSON, st.sampled_from(PolicyKind))
 def test_statements_of_unknown_form_never_allow(element: str, value: Any, kind: PolicyKind) -> None:
     """Whatever stands in one element of a good statement, it reads as a policy or is refused, and no more."""
@@ -286,7 +286,7 @@ def test_statements_of_unknown_form_never_allow(element: str, value: Any, kind: 
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.text(max_size=200) | st.binary(max_size=200) | st.dictionaries(st.text(max_size=9), JSON, max_size=4))
 def test_no_document_does_anything_but_read_or_be_refused(policy: Any) -> None:
     try:

@@ -370,7 +370,7 @@ def with_one_more(situation: dict[str, Any], statement: dict[str, Any], principa
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(situations(), STATEMENTS, PRINCIPALS)
 def test_adding_a_deny_never_allows_more(situation: dict[str, Any], statement: dict[str, Any], principal: Any) -> None:
     if not decide(situation):
@@ -379,7 +379,7 @@ def test_adding_a_deny_never_allows_more(situation: dict[str, Any], statement: d
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(situations(), STATEMENTS, PRINCIPALS)
 def test_adding_an_allow_never_denies_more(
     situation: dict[str, Any], statement: dict[str, Any], principal: Any
@@ -390,7 +390,7 @@ def test_adding_an_allow_never_denies_more(
 
 
 @pytest.mark.slow
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(situations(), st.randoms(use_true_random=False))
 def test_the_order_of_statements_never_matters(situation: dict[str, Any], random: Any) -> None:
     shuffled = dict(situation)
@@ -401,7 +401,7 @@ def test_the_order_of_statements_never_matters(situation: dict[str, Any], random
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(LISTS, max_size=3), CONTEXTS)
 def test_the_order_of_policies_never_matters(documents: list[Any], context: Any) -> None:
     policies = [parse({"Version": "2012-10-17", "Statement": found}, kind=PolicyKind.IDENTITY) for found in documents]
