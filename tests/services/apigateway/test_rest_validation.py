@@ -201,6 +201,22 @@ def test_model_that_is_no_schema_is_refused(client: Any, api: Api, refused: Refu
     assert text.startswith("Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema")
 
 
+@pytest.mark.parametrize("depth", [200, 900, 20_000])
+def test_model_nested_without_end_is_refused(client: Any, api: Api, refused: Refusal, depth: int) -> None:
+    call = {"restApiId": api.id, "name": "Pet", "contentType": "application/json"}
+    answer = refused(client.create_model, **call, schema='{"properties":' * depth + "{}" + "}" * depth)
+    assert answer == bad(
+        "Invalid model specified: Validation Result: warnings : [], errors : [Invalid model schema specified]"
+    )
+
+
+def test_model_with_an_expression_that_may_never_end_is_refused(client: Any, api: Api, refused: Refusal) -> None:
+    call = {"restApiId": api.id, "name": "Pet", "contentType": "application/json"}
+    status, code, text = refused(client.create_model, **call, schema='{"items": [{"pattern": "(a+)+$"}]}')
+    assert (status, code) == (400, "BadRequestException")
+    assert text.startswith("The regular expression (a+)+$ is not supported by this Lambent region")
+
+
 def test_model_of_models_is_flattened(client: Any, api: Api, refused: Refusal) -> None:
     create = {"restApiId": api.id, "contentType": "application/json"}
     client.create_model(**create, name="Pet", schema=OBJECT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from lambent.services.apigateway import integrations, patches
+from lambent.services.apigateway import integrations, patches, patterns
 from lambent.services.apigateway.domain import Authorizer, RestApi
 from lambent.services.apigateway.errors import BadRequestException, ConflictException, UnsupportedHere
 from lambent.services.apigateway.patches import Patch, Rule, Rules, field
@@ -44,7 +44,7 @@ def checked(api: RestApi, authorizer: Authorizer) -> Authorizer:
     if authorizer.identity_validation_expression:
         if authorizer.type != "TOKEN":
             raise BadRequestException("Identity validation expression is for authorizers of type TOKEN only")
-        integrations.check_pattern(authorizer.identity_validation_expression)
+        patterns.check(authorizer.identity_validation_expression)
     _check_sources(authorizer)
     return authorizer
 

@@ -9,7 +9,7 @@ import msgspec
 
 from lambent.arn import Arn
 from lambent.errors import AccessDeniedException
-from lambent.services.apigateway import mappings, patches
+from lambent.services.apigateway import mappings, patches, patterns
 from lambent.services.apigateway.domain import Integration, IntegrationResponse, Method, RestApi
 from lambent.services.apigateway.errors import BadRequestException, UnsupportedHere, invalid_mapping
 from lambent.services.apigateway.methods import HTTP_METHODS
@@ -81,7 +81,7 @@ def checked_response(method: Method, response: IntegrationResponse) -> Integrati
     mappings.check_templates(response.templates, "an integration response")
     check_content_handling(response.content_handling)
     if response.selection_pattern:
-        check_pattern(response.selection_pattern)
+        patterns.check(response.selection_pattern)
     if response.parameters:
         declared = method.responses.get(response.status_code)
         if declared is None:
@@ -123,13 +123,6 @@ def check_role(account: str, role: str) -> None:
 def check_content_handling(handling: str | None) -> None:
     if handling is not None and handling not in _CONTENT_HANDLING:
         raise BadRequestException(f"Invalid contentHandling specified. Valid options are {','.join(_CONTENT_HANDLING)}")
-
-
-def check_pattern(pattern: str) -> None:
-    try:
-        re.compile(pattern)
-    except re.error:
-        raise BadRequestException(f"Invalid regular expression specified: {pattern}") from None
 
 
 def _refuse_connection(integration: Integration, patch: Patch) -> Integration:

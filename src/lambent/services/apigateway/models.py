@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from lambent.services.apigateway import identifiers
+from lambent.services.apigateway import identifiers, patterns
 from lambent.services.apigateway.domain import Model, RestApi
 from lambent.services.apigateway.errors import BadRequestException, ConflictException, NotFoundException
 from lambent.services.apigateway.patches import Rules, field
 
 _NAME = re.compile(r"[a-zA-Z0-9]+")
 _REFERENCE = re.compile(r"https://apigateway\.amazonaws\.com/restapis/[^/]+/models/([a-zA-Z0-9]+)")
+#: Levels of objects and lists in a schema; reading it again must never run out of stack.
+_DEEPEST = 100
 _DRAFT = "http://json-schema.org/draft-04/schema#"
 
 
@@ -61,15 +63,17 @@ def check_schema(content_type: str, text: str) -> None:
         return
     try:
         schema = json.loads(text)
-    except ValueError:
+        # By name, so that a region without models never pays for loading it.
+        problem = importlib.import_module("lambent.services.apigateway.schemas").problem(schema)
+    except (ValueError, RecursionError):
         raise _invalid("Invalid model schema specified") from None
-    # By name, so that a region without models never pays for loading it.
-    problem = importlib.import_module("lambent.services.apigateway.schemas").problem(schema)
     if problem:
         raise _invalid(f"Invalid model schema specified. {problem}")
     for reference in references(schema):
         if not reference.startswith("#") and not _REFERENCE.fullmatch(reference):
             raise _invalid("Model reference must be in canonical form")
+    for pattern in _patterns(schema):
+        patterns.check(pattern)
 
 
 def check_references(api: RestApi, model: Model) -> None:
@@ -81,13 +85,31 @@ def check_references(api: RestApi, model: Model) -> None:
 
 def references(schema: Any) -> list[str]:
     """Every `$ref` of a schema."""
-    if isinstance(schema, list):
-        return [found for item in schema for found in references(item)]
-    if not isinstance(schema, dict):
-        return []
-    own = schema.get("$ref")
-    found = [own] if isinstance(own, str) else []
-    return found + [inner for item in schema.values() for inner in references(item)]
+    return [node["$ref"] for node in _objects(schema) if isinstance(node.get("$ref"), str)]
+
+
+def _patterns(schema: Any) -> list[str]:
+    """Every regular expression that texts or names are checked with."""
+    found = []
+    for node in _objects(schema):
+        names = node.get("patternProperties")
+        found += [node["pattern"]] if isinstance(node.get("pattern"), str) else []
+        found += names if isinstance(names, dict) else ()
+    return found
+
+
+def _objects(schema: Any) -> Iterator[dict[str, Any]]:
+    """Every object of a schema. Raises BadRequestException for one nested deeper than anybody writes."""
+    waiting = [(schema, 0)]
+    while waiting:
+        node, depth = waiting.pop()
+        if depth > _DEEPEST:
+            raise _invalid("Invalid model schema specified")
+        if isinstance(node, dict):
+            yield node
+            waiting += [(item, depth + 1) for item in node.values()]
+        elif isinstance(node, list):
+            waiting += [(item, depth + 1) for item in node]
 
 
 def named_by(model: Model) -> set[str]:

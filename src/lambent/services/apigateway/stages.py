@@ -100,7 +100,9 @@ def _refuse_cache(stage: Stage, patch: Patch) -> Stage:
     raise _no_cache()
 
 
-def _refuse_certificate(_stage: Stage, _patch: Patch) -> Stage:
+def _refuse_certificate(stage: Stage, patch: Patch) -> Stage:
+    if not patch.value:
+        return stage
     raise UnsupportedHere("clientCertificateId", "it has no client certificates.")
 
 

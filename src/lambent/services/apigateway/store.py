@@ -14,7 +14,6 @@ from sqlalchemy import (
     Table,
     and_,
     delete,
-    func,
     select,
 )
 from sqlalchemy import insert as insert_into
@@ -101,13 +100,6 @@ class ApiStore:
     def apis_of(self, tx: Connection, account: str, region: str) -> list[RestApi]:
         rows = tx.execute(select(apis.c.document).where(apis.c.account == account, apis.c.region == region))
         return [_decode_api(document) for document in rows.scalars()]
-
-    def count_apis(self, tx: Connection, account: str, region: str) -> int:
-        return int(
-            tx.execute(
-                select(func.count()).select_from(apis).where(apis.c.account == account, apis.c.region == region)
-            ).scalar_one()
-        )
 
     def api_ids(self, tx: Connection) -> list[str]:
         return list(tx.execute(select(apis.c.id)).scalars())

@@ -59,7 +59,7 @@ def imported(
         if check and not work.errors:
             # Anything may stand anywhere in a definition: what is kept has the types that it is read with.
             msgspec.json.decode(msgspec.json.encode(work.api), type=RestApi)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
         raise BadRequestException(f"Invalid API definition: {error}") from error
     if work.errors:
         raise BadRequestException("Errors found during import:\n\t" + "\n\t".join(work.errors))
