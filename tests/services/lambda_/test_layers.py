@@ -110,7 +110,7 @@ def test_publishing_refuses_what_aws_refuses(client: Any, name: str, refused: Re
         assert refused(operation, LayerName=name, VersionNumber=0) == (
             400,
             INVALID,
-            "Layer Version Cannot be less than 1.",
+            "Layer Version Cannot be less than 1",
         )
 
 

@@ -31,7 +31,8 @@ def test_a_vpc_is_reported_as_given_until_it_is_taken_away(
         "SubnetIds and SecurityIds must coexist or be both empty list.",
     )
     client.update_function_configuration(FunctionName=name, VpcConfig={"SubnetIds": [], "SecurityGroupIds": []})
-    assert "VpcConfig" not in client.get_function_configuration(FunctionName=name)
+    none = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
+    assert client.get_function_configuration(FunctionName=name)["VpcConfig"] == none
     assert client.invoke(FunctionName=name)["StatusCode"] == 200
 
 

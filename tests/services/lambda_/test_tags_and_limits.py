@@ -20,6 +20,23 @@ def test_tags_are_added_replaced_listed_and_taken_away(client: Any, name: str, c
     assert client.get_function(FunctionName=name)["Tags"] == {"b": "3", "c": ""}
 
 
+def test_a_new_tag_is_a_new_revision(client: Any, name: str, create: Create, refused: Refusal) -> None:
+    arn = create()["FunctionArn"]
+    before = client.get_function_configuration(FunctionName=name)["RevisionId"]
+    client.tag_resource(Resource=arn, Tags={"a": "1"})
+    assert client.get_function_configuration(FunctionName=name)["RevisionId"] != before
+    assert refused(client.tag_resource, Resource=arn, Tags={}) == (
+        400,
+        "InvalidParameterValueException",
+        "An error occurred and the request cannot be processed.",
+    )
+    assert refused(client.untag_resource, Resource=arn, TagKeys=[]) == (
+        400,
+        "ValidationException",
+        "1 validation error detected: Value null at 'tagKeys' failed to satisfy constraint: Member must not be null",
+    )
+
+
 def test_a_function_has_fifty_tags_at_most(client: Any, create: Create, refused: Refusal) -> None:
     arn = create(Tags={f"k{number}": "" for number in range(50)})["FunctionArn"]
     assert refused(client.tag_resource, Resource=arn, Tags={"one more": ""}) == (

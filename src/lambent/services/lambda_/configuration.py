@@ -149,11 +149,11 @@ def refuse_unsupported(params: dict[str, Any]) -> None:
             raise UnsupportedHere(option, reason)
 
 
-def _vpc(given: dict[str, Any]) -> Vpc | None:
+def _vpc(given: dict[str, Any]) -> Vpc:
     subnets, groups = given.get("SubnetIds") or (), given.get("SecurityGroupIds") or ()
     if bool(subnets) != bool(groups):
         raise InvalidParameterValueException("SubnetIds and SecurityIds must coexist or be both empty list.")
-    return Vpc(tuple(subnets), tuple(groups), bool(given.get("Ipv6AllowedForDualStack"))) if subnets else None
+    return Vpc(tuple(subnets), tuple(groups), bool(given.get("Ipv6AllowedForDualStack")))
 
 
 def _checked_key(key: str) -> str | None:
@@ -166,7 +166,7 @@ def _checked_key(key: str) -> str | None:
 
 def _check_reach(settings: Settings, mounts_anew: bool) -> None:
     """A file system is reached through a VPC, though nothing here depends on it: what works here works on AWS."""
-    if not settings.file_systems or settings.vpc is not None:
+    if not settings.file_systems or (settings.vpc is not None and settings.vpc.is_one):
         return
     arn = settings.file_systems[0].arn
     if mounts_anew:

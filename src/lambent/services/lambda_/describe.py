@@ -63,7 +63,7 @@ def _optional(function: Function) -> dict[str, Any]:
         given["VpcConfig"] = {
             "SubnetIds": list(settings.vpc.subnets),
             "SecurityGroupIds": list(settings.vpc.security_groups),
-            "VpcId": vpc_id(function.account, function.region),
+            "VpcId": vpc_id(function.account, function.region) if settings.vpc.is_one else "",
             "Ipv6AllowedForDualStack": settings.vpc.ipv6,
         }
     if settings.file_systems:

@@ -49,11 +49,16 @@ class FileSystem(msgspec.Struct, frozen=True):
 
 
 class Vpc(msgspec.Struct, frozen=True):
-    """What a function's VpcConfig says. It changes nothing here: docs/operations.md."""
+    """What a function's VpcConfig says, once it said anything. It changes nothing here: docs/operations.md."""
 
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]
     ipv6: bool = False
+
+    @property
+    def is_one(self) -> bool:
+        """False where it was taken away: AWS goes on showing it, empty."""
+        return bool(self.subnets)
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -79,6 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     #: In the order given: later ones lie on top.
     layers: tuple[LayerUse, ...] = ()
     file_systems: tuple[FileSystem, ...] = ()
+    #: None: never given.
     vpc: Vpc | None = None
     #: Echoed; the region's own key seals the environment whatever it says.
     kms_key_arn: str | None = None

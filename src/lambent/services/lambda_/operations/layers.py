@@ -144,7 +144,7 @@ class LayerOperations:
 def checked_number(params: dict[str, Any]) -> int:
     number: int = params["VersionNumber"]
     if number < 1:
-        raise InvalidParameterValueException("Layer Version Cannot be less than 1.")
+        raise InvalidParameterValueException("Layer Version Cannot be less than 1")
     return number
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from lambent.arn import Arn
 from lambent.context import Context
+from lambent.ids import revision_id
 from lambent.services.lambda_ import tags
 from lambent.services.lambda_.changes import Functions
 from lambent.services.lambda_.domain import Function
@@ -36,7 +37,7 @@ class TaggedFunctions:
 
     async def retag(self, context: Context, arn: str, action: str, change: Callable[[Tags], Tags]) -> None:
         def retag(_tx: Connection, function: Function) -> Function:
-            return dataclasses.replace(function, tags=change(function.tags))
+            return dataclasses.replace(function, tags=change(function.tags), revision_id=revision_id())
 
         await self._functions.amend(_function(context, arn, action), retag)
 
@@ -52,6 +53,8 @@ class TagOperations:
 
     async def TagResource(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         arn: str = params["Resource"]
+        if not params["Tags"]:
+            raise InvalidParameterValueException("An error occurred and the request cannot be processed.")
         new = tags.checked(params["Tags"])
         await self._kind(arn).retag(context, arn, "TagResource", lambda old: tags.checked({**old, **new}))
         return {}
