@@ -68,6 +68,15 @@ def test_greedy_and_default_routes_hand_their_path_on(region: Any, upstream: Ser
     assert api.send("HEAD", "/x").body == b""
 
 
+def test_an_api_may_stand_before_another_one_of_the_region(region: Any, echo: str) -> None:
+    inner = HttpApi(region, Target=echo)
+    outer = HttpApi(region, Target=f"http://{inner.host}/inner")
+    event = outer.send("GET", "/x?a=1").json()
+    assert (event["requestContext"]["apiId"], event["rawPath"]) == (inner.id, "/inner/x")
+    inner.client.update_api(ApiId=inner.id, Target=f"http://{outer.host}/")
+    assert outer.send("GET", "/for/ever").status == 500
+
+
 def test_stage_variables_choose_the_server(region: Any, upstream: Server) -> None:
     api = HttpApi(region)
     host = upstream.url.removeprefix("http://")

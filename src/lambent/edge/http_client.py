@@ -36,7 +36,8 @@ class PooledClient:
             extensions: dict[str, Any] = {"trace": _refuse_link_local}
             if "/." in url:
                 extensions["target"] = _target(url)
-            request = httpx.Request(method, url, headers=headers, content=body or None, extensions=extensions)
+            address = _here(url, headers)
+            request = httpx.Request(method, address, headers=headers, content=body or None, extensions=extensions)
             response = await client.send(request, stream=True)
             try:
                 return await _read(response, limit)
@@ -60,6 +61,15 @@ class PooledClient:
             client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
             self._clients[verify] = client
         return client
+
+
+def _here(url: str, headers: list[tuple[bytes, bytes]]) -> httpx.URL:
+    """Names below localhost are this machine (RFC 6761), also where no resolver says so: this region's own APIs."""
+    parsed = httpx.URL(url)
+    if not parsed.host.endswith(".localhost"):
+        return parsed
+    headers.append((b"host", parsed.netloc))
+    return parsed.copy_with(host="127.0.0.1")
 
 
 def _target(url: str) -> bytes:

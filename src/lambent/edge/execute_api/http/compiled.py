@@ -211,14 +211,16 @@ def _authorizer(snapshot: ApiSnapshot, stage: Stage, authorizer: Authorizer) -> 
         function_arn=function_arn(uri) if is_function else "",
         asker=Asker(PRINCIPAL, arn, snapshot.account, caller=acting) if is_function else None,
         ttl_s=authorizer.authorizer_result_ttl_in_seconds or 0,
-        # An answer holds for the identity alone, and so does not outlive a change of whom it was asked of.
+        # An answer holds for the identity alone, and so does not outlive a change of who was asked and about what.
         scope=(
             "http",
             snapshot.api_id,
             stage.stage_name,
             authorizer.authorizer_id,
             uri,
+            authorizer.authorizer_payload_format_version or "",
             str(bool(authorizer.enable_simple_responses)),
+            *authorizer.identity_source,
             str(stage.authorizers_epoch),
         ),
         sources=tuple(

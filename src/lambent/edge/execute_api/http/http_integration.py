@@ -13,7 +13,10 @@ from lambent.edge.http_proxy import HttpProxy, ProxyError, ProxyResponseTooLarge
 from lambent.request import Response
 from lambent.services.apigatewayv2.domain import ANY
 
-_VIA = (b"via", b"HTTP/1.1 AmazonAPIGateway")
+_GATEWAY = "AmazonAPIGateway"
+_VIA = (b"via", f"HTTP/1.1 {_GATEWAY}".encode())
+#: APIs that one request may pass; more are one that leads to itself.
+_HOPS = 10
 
 
 class HttpIntegrations:
@@ -23,6 +26,8 @@ class HttpIntegrations:
     async def answer(self, exchange: Exchange, integration: CompiledIntegration) -> Response:
         """Raises Failure."""
         facts, path = exchange.facts, None
+        if sum(value.count(_GATEWAY) for name, value in facts.headers if name == "via") >= _HOPS:
+            raise integration_broken(f"The request has passed {_HOPS} APIs already: this one leads to itself")
         if integration.request_mappings:
             facts, path = map_request(exchange, integration.request_mappings)
         method = integration.integration.integration_method

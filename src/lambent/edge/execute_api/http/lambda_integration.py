@@ -25,6 +25,8 @@ class LambdaIntegrations:
         """Raises Failure."""
         assert exchange.route is not None
         facts = exchange.facts
+        if len(facts.body) > EVENT_LIMIT:
+            raise too_long()
         is_v2 = integration.integration.payload_format_version == "2.0"
         event = event_v2(exchange, integration) if is_v2 else event_v1(exchange, integration)
         if len(event) > EVENT_LIMIT:

@@ -115,17 +115,18 @@ def quick_updated(api: HttpApi, params: Params) -> HttpApi:
     route = next((each for each in api.routes.values() if each.api_gateway_managed), None)
     if integration is None or route is None:
         raise BadRequestException("Target, RouteKey and CredentialsArn change an API that quick create made, alone.")
-    changed = integrations.of_target(
-        integration.integration_id,
-        integration.integration_uri if target is None else target,
-        integration.credentials_arn if credentials is None else credentials,
-    )
+    if target is not None or credentials is not None:
+        integration = integrations.of_target(
+            integration.integration_id,
+            integration.integration_uri if target is None else target,
+            integration.credentials_arn if credentials is None else credentials,
+        )
     if key is not None and key != route.route_key:
         routes.check_free(api, key, but=route.route_id)
         route = msgspec.structs.replace(route, route_key=key)
     return msgspec.structs.replace(
         api,
-        integrations={**api.integrations, changed.integration_id: changed},
+        integrations={**api.integrations, integration.integration_id: integration},
         routes={**api.routes, route.route_id: route},
     )
 
