@@ -107,6 +107,14 @@ def test_a_version_has_no_concurrency_of_its_own(client: Any, name: str, refused
     assert refused(client.delete_function_concurrency, FunctionName=f"{name}:1") == functions_only
 
 
+def test_concurrency_of_an_unknown_function_is_not_found(client: Any, name: str, refused: Refusal) -> None:
+    missing = f"Function not found: arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    put = {"FunctionName": name, "ReservedConcurrentExecutions": 1}
+    assert refused(client.put_function_concurrency, **put) == (404, "ResourceNotFoundException", f"{missing}:$LATEST")
+    for operation in (client.get_function_concurrency, client.delete_function_concurrency):
+        assert refused(operation, FunctionName=name) == (404, "ResourceNotFoundException", missing)
+
+
 def test_a_function_that_reserves_nothing_at_all_is_throttled(client: Any, name: str, create: Create) -> None:
     create()
     client.put_function_concurrency(FunctionName=name, ReservedConcurrentExecutions=0)

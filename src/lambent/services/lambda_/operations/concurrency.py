@@ -14,7 +14,7 @@ from lambent.services.lambda_.code.storage_limit import LIMIT_BYTES, StorageLimi
 from lambent.services.lambda_.code.store import ZIPPED_LIMIT
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException
-from lambent.services.lambda_.names import FunctionName, function_name
+from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -38,7 +38,8 @@ class ConcurrencyOperations:
         self._limit = account_limit
 
     async def PutFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = _function(context, params, "PutFunctionConcurrency")
+        # Where there is no such function, AWS names $LATEST here.
+        name = dataclasses.replace(_function(context, params, "PutFunctionConcurrency"), qualifier=LATEST)
         wanted: int = params["ReservedConcurrentExecutions"]
 
         def change(tx: Connection, function: Function) -> Function:
