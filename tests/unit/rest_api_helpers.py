@@ -182,7 +182,7 @@ class World:
         self.deploy(**dict(stage or {}))
 
     def deploy(self, **stage: Any) -> None:
-        deployment = Deployment("dep001", 0, self.definition)
+        deployment = Deployment(id="dep001", created_s=0, api=self.definition)
         shown = Stage(name="prod", deployment_id="dep001", created_s=0, updated_s=0, **stage)
         self.snapshots.put(API, [shown], {"dep001": deployment})
 

@@ -9,7 +9,7 @@ from typing import Any
 from lambent.services.apigateway.domain import (
     AccountSettings,
     Authorizer,
-    Deployment,
+    DeploymentSummary,
     GatewayResponse,
     Integration,
     IntegrationResponse,
@@ -108,18 +108,20 @@ def integration_response(found: IntegrationResponse) -> Described:
     } | _given(responseParameters=dict(found.parameters), responseTemplates=dict(found.templates))
 
 
-def deployment(found: Deployment, *, summary: bool = False) -> Described:
-    shown = {"id": found.id, "createdDate": found.created_s, **_given(description=found.description)}
-    if summary:
-        shown["apiSummary"] = {
-            one.path: {
-                name: {"authorizationType": one_method.authorization_type, "apiKeyRequired": False}
-                for name, one_method in sorted(one.methods.items())
-            }
-            for one in by_path(found.api.resources.values())
-            if one.methods
+def deployment(found: DeploymentSummary) -> Described:
+    return {"id": found.id, "createdDate": found.created_s, **_given(description=found.description)}
+
+
+def api_summary(api: RestApi) -> Described:
+    """Methods by path and name, as a deployment shows what it holds."""
+    return {
+        one.path: {
+            name: {"authorizationType": found.authorization_type, "apiKeyRequired": False}
+            for name, found in sorted(one.methods.items())
         }
-    return shown
+        for one in by_path(api.resources.values())
+        if one.methods
+    }
 
 
 def stage(found: Stage, throttle: Throttle) -> Described:

@@ -242,12 +242,17 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
         return found or MethodSettings()
 
 
-class Deployment(msgspec.Struct, frozen=True, omit_defaults=True):
+class DeploymentSummary(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A deployment without the API in it, which may be a hundred times as long."""
+
     id: str
     created_s: int
+    description: str = ""
+
+
+class Deployment(DeploymentSummary, frozen=True, omit_defaults=True, kw_only=True):
     #: The API on that day; its stages find their methods in it.
     api: RestApi
-    description: str = ""
 
 
 class Throttle(msgspec.Struct, frozen=True):

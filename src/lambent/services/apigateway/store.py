@@ -21,7 +21,7 @@ from sqlalchemy import update as update_in
 from sqlalchemy.dialects.sqlite import insert as upsert_into
 from sqlalchemy.exc import IntegrityError
 
-from lambent.services.apigateway.domain import AccountSettings, Deployment, RestApi, Stage
+from lambent.services.apigateway.domain import AccountSettings, Deployment, DeploymentSummary, RestApi, Stage
 from lambent.services.apigateway.errors import ConflictException
 
 _metadata = MetaData()
@@ -66,6 +66,8 @@ _encode = msgspec.json.encode
 _decode_api = msgspec.json.Decoder(RestApi).decode
 _decode_stage = msgspec.json.Decoder(Stage).decode
 _decode_deployment = msgspec.json.Decoder(Deployment).decode
+#: Reads over the API without making objects of it.
+_decode_summary = msgspec.json.Decoder(DeploymentSummary).decode
 _decode_account = msgspec.json.Decoder(AccountSettings).decode
 
 
@@ -148,14 +150,14 @@ class ApiStore:
         """False where there was none."""
         return bool(tx.execute(delete(deployments).where(_is_deployment(api_id, deployment_id))).rowcount)
 
-    def deployments_of(self, tx: Connection, api_id: str) -> list[Deployment]:
+    def deployments_of(self, tx: Connection, api_id: str) -> list[DeploymentSummary]:
         """Oldest first."""
         rows = tx.execute(
             select(deployments.c.document)
             .where(deployments.c.api_id == api_id)
             .order_by(deployments.c.created_s, deployments.c.id)
         )
-        return [_decode_deployment(document) for document in rows.scalars()]
+        return [_decode_summary(document) for document in rows.scalars()]
 
     def deployed(self, tx: Connection, api_id: str) -> dict[str, Deployment]:
         """Those that a stage of the API shows, by id."""

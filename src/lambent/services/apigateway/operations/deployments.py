@@ -31,7 +31,7 @@ class DeploymentOperations:
 
         def work(tx: Connection, api: RestApi) -> Deployment:
             deploying.check_deployable(api)
-            made = Deployment(new_id, now_s, api, params.get("description") or "")
+            made = Deployment(id=new_id, created_s=now_s, description=params.get("description") or "", api=api)
             self._store.put_deployment(tx, made)
             name = params.get("stageName")
             if name:
@@ -47,7 +47,10 @@ class DeploymentOperations:
             params["restApiId"],
             lambda tx, api: self._found(tx, api, params["deploymentId"]),
         )
-        return describe.deployment(found, summary=_SUMMARY in (params.get("embed") or ()))
+        answer = describe.deployment(found)
+        if _SUMMARY in (params.get("embed") or ()):
+            answer["apiSummary"] = describe.api_summary(found.api)
+        return answer
 
     async def GetDeployments(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         found = await self._apis.read(
