@@ -229,8 +229,8 @@ def test_deleted_api_is_gone_with_everything_below_it(client: Any, api: Api, ref
 
 
 @pytest.mark.slow
-def test_apis_stages_and_settings_outlive_a_restart(start_region: Any) -> None:
-    region = start_region()
+def test_apis_stages_and_settings_outlive_a_restart(region: Any) -> None:
+    """The last one of this module: clients of before know another port."""
     client = region.client("apigateway")
     api = Api(client, tags={"kept": "yes"})
     api.mock()

@@ -19,7 +19,7 @@ from lambent.services.apigateway.errors import (
 )
 
 RESOURCE_LIMIT = 300
-_PATH_PART = re.compile(r"[a-zA-Z0-9._:*$%@~+-]+|\{[a-zA-Z0-9._:-]+\+?\}")
+_PATH_PART = re.compile(r"[a-zA-Z0-9._:-]+|\{[a-zA-Z0-9._:-]+\+?\}")
 _replace = msgspec.structs.replace
 
 # ---- finding

@@ -16,7 +16,7 @@ from lambent.services.apigateway.patches import Patch, Rule, Rules, entry, field
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
 _VARIABLE_NAME = re.compile(r"[A-Za-z0-9_]+")
-_VARIABLE_VALUE = re.compile(r"[A-Za-z0-9 ._~:/?#&=,*@$%+-]*")
+_VARIABLE_VALUE = re.compile(r"[A-Za-z0-9 ._~:/?#&=,-]*")
 _LEVELS = ("OFF", "ERROR", "INFO")
 _REQUEST_ID = re.compile(r"\$context\.(requestId|extendedRequestId)\b")
 #: As AWS lists them, its missing commas included.
