@@ -182,6 +182,17 @@ def test_integrations_that_cannot_work_are_refused(
     assert message in said
 
 
+def test_an_api_acts_through_roles_of_its_own_account_alone(client: Any, api: str, refused: Refused) -> None:
+    foreign = "arn:aws:iam::999999999999:role/theirs"
+    base = {"ApiId": api, "IntegrationType": "AWS_PROXY", "IntegrationUri": FUNCTION, "PayloadFormatVersion": "2.0"}
+    expected = (403, "AccessDeniedException", "Cross-account pass role is not allowed.")
+    assert refused(client.create_integration, CredentialsArn=foreign, **base) == expected
+    own = client.create_integration(CredentialsArn=foreign.replace("9", "0"), **base)["IntegrationId"]
+    assert refused(client.update_integration, ApiId=api, IntegrationId=own, CredentialsArn=foreign) == expected
+    name = {"Name": "q", "ProtocolType": "HTTP", "Target": FUNCTION}
+    assert refused(client.create_api, CredentialsArn=foreign, **name) == expected
+
+
 def test_an_integration_in_use_is_not_deleted(client: Any, api: str, integration: str, refused: Refused) -> None:
     route = client.create_route(ApiId=api, RouteKey="$default", Target=f"integrations/{integration}")["RouteId"]
     named = {"ApiId": api, "IntegrationId": integration}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from lambent.arn import partition_of
+from lambent.arn import Arn, partition_of
 from lambent.context import Caller
 from lambent.edge.access_log import AccessLogTemplate
 from lambent.edge.execute_api.http.routes import RouteTable
@@ -158,7 +158,7 @@ def _stage(snapshot: ApiSnapshot, shown: StageSnapshot, deployed: Deployed) -> C
         f"{snapshot.api_id}/{stage.stage_name}"
     )
     variables = stage.stage_variables
-    integrations = {key: _integration(each, variables) for key, each in deployed.integrations.items()}
+    integrations = {key: _integration(each, variables, snapshot.account) for key, each in deployed.integrations.items()}
     authorizers = {key: _authorizer(snapshot, stage, each) for key, each in deployed.authorizers.items()}
     routes = [
         CompiledRoute(
@@ -184,7 +184,7 @@ def _stage(snapshot: ApiSnapshot, shown: StageSnapshot, deployed: Deployed) -> C
     )
 
 
-def _integration(integration: Integration, variables: Mapping[str, str]) -> CompiledIntegration:
+def _integration(integration: Integration, variables: Mapping[str, str], account: str) -> CompiledIntegration:
     uri = with_stage_variables(integration.integration_uri, variables)
     is_function = integration.integration_type == "AWS_PROXY"
     return CompiledIntegration(
@@ -194,7 +194,7 @@ def _integration(integration: Integration, variables: Mapping[str, str]) -> Comp
         timeout_s=integration.timeout_in_millis / 1000,
         request_mappings=mappings.compile_request(integration.request_parameters or {}),
         response_mappings=mappings.compile_response(integration.response_parameters or {}),
-        acting=_role(integration.credentials_arn),
+        acting=_role(integration.credentials_arn, account),
     )
 
 
@@ -205,7 +205,7 @@ def _authorizer(snapshot: ApiSnapshot, stage: Stage, authorizer: Authorizer) -> 
         f"arn:{partition_of(snapshot.region)}:execute-api:{snapshot.region}:{snapshot.account}:"
         f"{snapshot.api_id}/authorizers/{authorizer.authorizer_id}"
     )
-    acting = _role(authorizer.authorizer_credentials_arn)
+    acting = _role(authorizer.authorizer_credentials_arn, snapshot.account)
     return CompiledAuthorizer(
         authorizer=authorizer,
         function_arn=function_arn(uri) if is_function else "",
@@ -230,9 +230,12 @@ def _authorizer(snapshot: ApiSnapshot, stage: Stage, authorizer: Authorizer) -> 
     )
 
 
-def _role(arn: str | None) -> Caller | None:
-    """The session under which API Gateway calls with a role."""
-    return None if arn is None else assumed_role_caller(arn, "BackplaneAssumeRoleSession", "")
+def _role(arn: str | None, owner: str) -> Caller | None:
+    """The session under which an API of account `owner` calls with a role; never one of another account's."""
+    parts = Arn.parse(arn or "")
+    if arn is None or parts is None or parts.account != owner:
+        return None
+    return assumed_role_caller(arn, "BackplaneAssumeRoleSession", "")
 
 
 def _throttle(settings: RouteSettings) -> tuple[float, int] | None:

@@ -11,6 +11,7 @@ from lambent.services.apigatewayv2.domain import HttpApi
 from lambent.services.apigatewayv2.errors import NotFoundException
 from lambent.services.apigatewayv2.operations.base import Operations, Params, Result
 from lambent.services.apigatewayv2.rules import apis as rules
+from lambent.services.apigatewayv2.rules.members import check_roles
 
 
 class ApiOperations(Operations):
@@ -20,6 +21,7 @@ class ApiOperations(Operations):
 
     async def CreateApi(self, context: Context, params: Params) -> Result:
         rules.check_protocol(params)
+        check_roles(params, context.account)
         rules.check_expressions(params)
         tags = rules.check_tags(params.get("Tags") or {})
         now = self._apis.now()
@@ -43,6 +45,7 @@ class ApiOperations(Operations):
         return describe.page([self._described(context, api) for api in found], params)
 
     async def UpdateApi(self, context: Context, params: Params) -> Result:
+        check_roles(params, context.account)
         rules.check_expressions(params)
 
         def change(api: HttpApi) -> HttpApi:

@@ -11,10 +11,12 @@ from lambent.services.apigatewayv2.domain import HttpApi
 from lambent.services.apigatewayv2.errors import ConflictException
 from lambent.services.apigatewayv2.operations.base import Operations, Params, Result, found, without
 from lambent.services.apigatewayv2.rules import authorizers as rules
+from lambent.services.apigatewayv2.rules.members import check_roles
 
 
 class AuthorizerOperations(Operations):
     async def CreateAuthorizer(self, context: Context, params: Params) -> Result:
+        check_roles(params, context.account)
         created = rules.created(new_id(6), params)
 
         def change(api: HttpApi) -> HttpApi:
@@ -32,6 +34,7 @@ class AuthorizerOperations(Operations):
         return describe.page([describe.value(each) for each in api.authorizers.values()], params)
 
     async def UpdateAuthorizer(self, context: Context, params: Params) -> Result:
+        check_roles(params, context.account)
         authorizer_id = params["AuthorizerId"]
 
         def change(api: HttpApi) -> HttpApi:

@@ -12,10 +12,12 @@ from lambent.services.apigatewayv2.errors import ConflictException
 from lambent.services.apigatewayv2.operations.base import Operations, Params, Result, found, without
 from lambent.services.apigatewayv2.rules import integrations as rules
 from lambent.services.apigatewayv2.rules.apis import managed
+from lambent.services.apigatewayv2.rules.members import check_roles
 
 
 class IntegrationOperations(Operations):
     async def CreateIntegration(self, context: Context, params: Params) -> Result:
+        check_roles(params, context.account)
         created = rules.created(new_id(7), params)
 
         def change(api: HttpApi) -> HttpApi:
@@ -33,6 +35,7 @@ class IntegrationOperations(Operations):
         return describe.page([describe.value(each) for each in api.integrations.values()], params)
 
     async def UpdateIntegration(self, context: Context, params: Params) -> Result:
+        check_roles(params, context.account)
         integration_id = params["IntegrationId"]
 
         def change(api: HttpApi) -> HttpApi:

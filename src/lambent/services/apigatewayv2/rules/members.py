@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lambent.arn import Arn
+from lambent.errors import AccessDeniedException
 from lambent.services.apigatewayv2.errors import BadRequestException, OfWebSocketApis, UnsupportedHere
 
 Params = Mapping[str, Any]
@@ -23,6 +25,14 @@ def refuse_websocket_members(params: Params, names: Iterable[str]) -> None:
     for name in names:
         if params.get(name):
             raise OfWebSocketApis(name)
+
+
+def check_roles(params: Params, account: str) -> None:
+    """An API acts through roles of its own account alone."""
+    for name in ("CredentialsArn", "AuthorizerCredentialsArn"):
+        arn = Arn.parse(params.get(name) or "")
+        if arn is not None and arn.account not in (account, "*"):
+            raise AccessDeniedException("Cross-account pass role is not allowed.")
 
 
 def check_credentials(name: str, arn: str | None) -> str | None:
