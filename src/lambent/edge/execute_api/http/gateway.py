@@ -27,7 +27,7 @@ from lambent.edge.execute_api.http.lambda_authorizer import Grant, LambdaAuthori
 from lambent.edge.execute_api.http.lambda_integration import LambdaIntegrations
 from lambent.edge.execute_api.http.parameters import map_response
 from lambent.edge.execute_api.http.signing_keys import SigningKeys
-from lambent.edge.execute_api.rest.throttle import TokenBuckets
+from lambent.edge.execute_api.throttle import TokenBuckets
 from lambent.edge.http_events import cors
 from lambent.edge.http_events.request_facts import Facts, text_of
 from lambent.edge.http_proxy import HttpProxy

@@ -25,8 +25,8 @@ from lambent.edge.execute_api.rest.failures import (
 from lambent.edge.execute_api.rest.functions import TimedCalls
 from lambent.edge.execute_api.rest.lambda_authorizer import Grant, LambdaAuthorizers
 from lambent.edge.execute_api.rest.tester import RestTester
-from lambent.edge.execute_api.rest.throttle import TokenBuckets
 from lambent.edge.execute_api.rest.variables import context_value
+from lambent.edge.execute_api.throttle import TokenBuckets
 from lambent.edge.http_events.errors import json_error
 from lambent.edge.http_events.request_facts import Facts, extended_id, text_of
 from lambent.edge.http_proxy import HttpProxy

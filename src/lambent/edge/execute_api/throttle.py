@@ -1,4 +1,4 @@
-"""Rates of requests: a token bucket per method of a stage that has limits, and one per account."""
+"""Rates of requests: a token bucket per method or route of a stage that has limits, and one per account."""
 
 from __future__ import annotations
 
