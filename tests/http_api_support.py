@@ -18,7 +18,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-ROLE = "arn:aws:iam::000000000000:role/worker"
+from tests.roles import ROLE
+
 ACCOUNT = "000000000000"
 
 #: Returns its event, or does what a header says.

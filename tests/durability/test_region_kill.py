@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from tests.roles import ROLE
+
 KILLS = 50
 #: Seconds after which no further kill is tried: on a machine that does much else, fewer kills must do.
 BUDGET = 80.0
@@ -162,7 +164,7 @@ def sha256(code: bytes) -> str:
 def creation(name: str, description: str, code: bytes) -> dict[str, Any]:
     return {
         "FunctionName": name,
-        "Role": "arn:aws:iam::000000000000:role/worker",
+        "Role": ROLE,
         "Runtime": "python3.12",
         "Handler": "app.handler",
         "Description": description,

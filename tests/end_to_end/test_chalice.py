@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from tests.roles import ROLE
+
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "chalice"
-ROLE = "arn:aws:iam::000000000000:role/chalice"
 BINARY = {"Accept": "application/octet-stream"}
 CORS = {"Origin": "https://example.com", "Access-Control-Request-Method": "PUT"}
 

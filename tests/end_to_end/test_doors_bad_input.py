@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.conftest import Region
+from tests.roles import ROLE
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,6 @@ def handler(event, context):
         return json.loads(body)["answer"]
     return {"statusCode": 200, "headers": {"x-reached": "function"}, "body": json.dumps(event)}
 """
-ROLE = "arn:aws:iam::000000000000:role/worker"
 MIB = 1024 * 1024
 
 

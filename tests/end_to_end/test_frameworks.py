@@ -13,9 +13,9 @@ import pytest
 from framework_bundles import BUNDLES, packed, runtime_of
 from front_doors import DOORS
 
-pytestmark = pytest.mark.slow
+from tests.roles import ROLE
 
-ROLE = "arn:aws:iam::000000000000:role/frameworks"
+pytestmark = pytest.mark.slow
 
 
 class Answer(NamedTuple):

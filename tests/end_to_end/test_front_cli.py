@@ -14,6 +14,7 @@ import pytest
 
 from lambent import __version__
 from tests.conftest import wait_until
+from tests.roles import ROLE
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +53,7 @@ def here(region):
         FunctionName="hello",
         Runtime=version,
         Handler="app.handler",
-        Role="arn:aws:iam::000000000000:role/test",
+        Role=ROLE,
         Code={"ZipFile": buffer.getvalue()},
         Timeout=20,
     )

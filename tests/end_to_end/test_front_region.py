@@ -22,8 +22,7 @@ from botocore.exceptions import ClientError
 
 from lambent import __version__
 from tests.conftest import Region, wait_until
-
-ROLE = "arn:aws:iam::000000000000:role/test"
+from tests.roles import ROLE
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -18,6 +18,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.roles import ROLE
+
 pytestmark = pytest.mark.slow
 
 #: Returns what the request's body says, or else the event.
@@ -115,7 +117,7 @@ def make_url(region: Any, lambda_client: Any) -> Callable[..., Url]:
         lambda_client.create_function(
             FunctionName=name,
             Runtime=f"python3.{sys.version_info.minor}",
-            Role="arn:aws:iam::000000000000:role/worker",
+            Role=ROLE,
             Handler="app.handler",
             Code={"ZipFile": package.getvalue()},
             Timeout=1,

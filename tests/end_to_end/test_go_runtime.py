@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
+from tests.roles import ROLE
+
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE / "go_function"
 CACHE = HERE.parents[1] / ".cache"
-ROLE = "arn:aws:iam::000000000000:role/go"
 
 pytestmark = pytest.mark.slow
 

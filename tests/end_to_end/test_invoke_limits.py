@@ -15,6 +15,7 @@ import pytest
 from botocore.config import Config as ClientConfig
 
 from tests.conftest import Region, wait_until
+from tests.roles import ROLE
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ def create(lambda_: Any, name: str) -> None:
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("app.py", SOURCE)
     lambda_.create_function(
-        FunctionName=name, Runtime="python3.12", Handler="app.handler", Role="arn:aws:iam::000000000000:role/r",
+        FunctionName=name, Runtime="python3.12", Handler="app.handler", Role=ROLE,
         Timeout=20, Code={"ZipFile": package.getvalue()},
     )  # fmt: skip
     lambda_.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.05})

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from tests.roles import ROLE
+
 CACHE = Path(__file__).resolve().parents[2] / ".cache"
 #: What every sandbox's root shows, unlike an interpreter that the tests happen to run in.
 INTERPRETER = Path("/usr/bin/python3")
-ROLE = "arn:aws:iam::000000000000:role/ric"
 
 BOOTSTRAP = """#!/bin/sh
 cd "$LAMBDA_TASK_ROOT"

@@ -19,10 +19,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.roles import ROLE
+
 pytestmark = pytest.mark.slow
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROLE = "arn:aws:iam::000000000000:role/apis"
 CLI = next((path for path in ("/usr/bin/aws", shutil.which("aws")) if path and Path(path).exists()), None)
 HELLO = (200, b'"Hello, World!"')
 

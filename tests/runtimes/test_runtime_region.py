@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lambent.runtimes.catalog import ROWS, Catalog
+from tests.roles import ROLE
 
 RUNTIMES = [spec.name for spec in Catalog(Path("/nonexistent")).available() if ROWS[spec.name].family != "provided"]
 
@@ -54,7 +55,7 @@ def invoke(region: Any, runtime: str, files: dict[str, str], **settings: Any) ->
         FunctionName=name,
         Runtime=runtime,
         Handler="app.handler",
-        Role="arn:aws:iam::000000000000:role/r",
+        Role=ROLE,
         Timeout=20,
         MemorySize=256,
         Code={"ZipFile": archive.getvalue()},

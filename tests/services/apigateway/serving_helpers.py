@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from tests.roles import ROLE
+
 ACCOUNT = "000000000000"
 #: What it does is said by the first segment of the path; by default its answer is its event.
 HANDLER = """
@@ -62,7 +64,7 @@ def make_function(region: Any, name: str, source: str = HANDLER) -> str:
     arn = client.create_function(
         FunctionName=name,
         Runtime="python3.12",
-        Role=f"arn:aws:iam::{ACCOUNT}:role/apis",
+        Role=ROLE,
         Handler="app.handler",
         Timeout=10,
         Code={"ZipFile": archive.getvalue()},

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-ROLE = "arn:aws:iam::000000000000:role/worker"
+from tests.roles import ROLE
+
 HANDLER = "def handler(event, context):\n    return event\n"
 
 
