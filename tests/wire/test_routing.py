@@ -8,6 +8,10 @@ import pytest
 from conformance.asking import ask, form, refuse, understand
 from conformance.services import router
 
+from lambent.request import Request
+from lambent.wire import ApiModels, Router
+from lambent.wire.dialects import READ_LATE
+
 F = "/2015-03-31/functions"
 PROVISIONED = "/2019-09-30/functions/f/provisioned-concurrency"
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
@@ -245,3 +249,17 @@ def test_a_path_seen_before_is_told_apart_by_what_a_header_says() -> None:
     put = ask("PUT", "/bucket/key", service="s3")
     copy = ask("PUT", "/bucket/key", service="s3", headers={"x-amz-copy-source": "/other/key"})
     assert [router().match(each).name for each in (put, copy, put)] == ["PutObject", "CopyObject", "PutObject"]
+
+
+def test_services_read_late_sign_with_the_names_that_tell_their_requests() -> None:
+    models = ApiModels(tuple(READ_LATE))
+    assert {name: models.service(name).signing_name for name in READ_LATE} == READ_LATE
+    assert not any(models.service(name).metadata.target_prefix for name in READ_LATE)
+
+
+@pytest.mark.parametrize("authorization", [b"", b"AWS4-HMAC-SHA256 Credential=A/20250101/us-east-1/apigateway/aws4"])
+def test_the_first_request_for_a_service_reads_its_model(authorization: bytes) -> None:
+    served = Router(ApiModels(("lambda", "apigateway", "apigatewayv2", "iam")))
+    headers = [(b"host", b"localhost"), *([(b"authorization", authorization)] if authorization else [])]
+    request = Request("GET", b"/restapis", b"", headers, b"", "id")
+    assert served.match(request).name == "GetRestApis"

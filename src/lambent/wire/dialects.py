@@ -7,6 +7,10 @@ from dataclasses import dataclass, field
 
 from lambent.wire.query_names import SQS_QUERY_NAMES
 
+#: Services with large models that few regions need at once → the name that they sign with, which tells a request for
+#: them before the model is read. Only of protocols that name no target: a target belongs to a model.
+READ_LATE: Mapping[str, str] = {"apigateway": "apigateway", "apigatewayv2": "apigateway", "iam": "iam"}
+
 
 @dataclass(frozen=True, slots=True)
 class Dialect:

@@ -13,7 +13,7 @@ from lambent.errors import AwsError, UncodedError, UnknownOperationException
 from lambent.request import Request
 from lambent.wire.api_model import ApiModels, ServiceModel
 from lambent.wire.compression import decompressed
-from lambent.wire.dialects import dialect_of
+from lambent.wire.dialects import READ_LATE, dialect_of
 from lambent.wire.operation import Codec, CompiledOperation, Operation
 from lambent.wire.text import parse_query
 from lambent.wire.uri_index import UriIndex
@@ -34,30 +34,50 @@ class MissingAction(AwsError):
 
 
 class Router:
-    """Built once from the models of the served services."""
+    """Built once from the models of the served services; some are read at the first request that may be for them."""
 
     def __init__(self, models: ApiModels) -> None:
-        services = [models.service(name) for name in models.services]
-        self._codecs: dict[tuple[str, str], Codec] = {
-            (service.name, protocol): Codec(service, protocol)
-            for service in services
-            for protocol in (*service.protocols, *dialect_of(service.name).extra_protocols)
-        }
-        self._by_target = {s.metadata.target_prefix: s for s in services if s.metadata.target_prefix}
+        self._models = models
+        self._codecs: dict[tuple[str, str], Codec] = {}
+        self._by_target: dict[str, ServiceModel] = {}
         self._by_signing_name: dict[str, list[ServiceModel]] = {}
-        for service in services:
-            self._by_signing_name.setdefault(service.signing_name, []).append(service)
         self._targets: dict[bytes, Operation] = {}
-        self._uris = {
-            service.name: UriIndex([op for name in service.operation_names if (op := service.operation(name))])
-            for service in services
-            if service.metadata.protocol in _REST
-        }
-        # S3's `/{Bucket}/{Key+}` takes any path, so it is asked last.
-        self._rest = sorted((s for s in services if s.name in self._uris), key=lambda s: s.name == "s3")
-        self._query = [s for s in services if (s.name, "query") in self._codecs]
+        self._uris: dict[str, UriIndex] = {}
+        self._rest: list[ServiceModel] = []
+        self._query: list[ServiceModel] = []
         #: (scope, method, path, query) → what it asks for, where no header has a say. Emptied when full.
         self._recent: dict[tuple[str, str, bytes, bytes], Operation] = {}
+        #: Services whose models are not read yet, by the name that they sign with.
+        self._late: dict[str, list[str]] = {}
+        for name in models.services:
+            if name in READ_LATE:
+                self._late.setdefault(READ_LATE[name], []).append(name)
+            else:
+                self._add(models.service(name))
+
+    def _add(self, service: ServiceModel) -> None:
+        for protocol in (*service.protocols, *dialect_of(service.name).extra_protocols):
+            self._codecs[service.name, protocol] = Codec(service, protocol)
+        if service.metadata.target_prefix:
+            self._by_target[service.metadata.target_prefix] = service
+        self._by_signing_name.setdefault(service.signing_name, []).append(service)
+        if service.metadata.protocol in _REST:
+            self._uris[service.name] = UriIndex(
+                [op for name in service.operation_names if (op := service.operation(name))]
+            )
+            # S3's `/{Bucket}/{Key+}` takes any path, so it is asked last.
+            self._rest = sorted((*self._rest, service), key=lambda s: s.name == "s3")
+        if (service.name, "query") in self._codecs:
+            self._query.append(service)
+
+    def _read_late(self, scope: str | None) -> None:
+        """Read the models that a request signed for `scope` may need: all where it tells no service that is known."""
+        if scope not in self._late and scope in self._by_signing_name:
+            return
+        for signing_name in [scope] if scope in self._late else list(self._late):
+            assert signing_name is not None
+            for name in self._late.pop(signing_name):
+                self._add(self._models.service(name))
 
     def __repr__(self) -> str:
         return f"<Router {' '.join(sorted({service for service, _ in self._codecs}))}>"
@@ -73,6 +93,8 @@ class Router:
         asked = (scope or "", request.method, request.raw_path, request.query)
         if (recent := self._recent.get(asked)) is not None:
             return recent
+        if self._late:
+            self._read_late(scope)
         services: Sequence[ServiceModel] = self._by_signing_name.get(scope, ()) if scope else ()
         rest = [service for service in services if service.name in self._uris]
         if rest or (not services and not _is_form(request)):
