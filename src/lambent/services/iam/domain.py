@@ -164,7 +164,7 @@ class ManagedPolicy(Entity, frozen=True, kw_only=True, omit_defaults=True):
     default_number: int = 1
     #: The highest number ever given.
     last_number: int = 1
-    #: When its versions or default last changed.
+    #: When its newest version was made.
     updated: int
     description: str | None = None
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.context import Context
+from lambent.services.iam import paging
 from lambent.services.iam.directory import Directory
-from lambent.services.iam.domain import Entity, ManagedPolicy
+from lambent.services.iam.domain import Entity, ManagedPolicy, key_of
 from lambent.services.iam.errors import NoSuchEntityException, not_found
+from lambent.services.iam.rules import ACCOUNT_QUOTAS, check_quota
 from lambent.services.iam.store import EntityStore
 from lambent.storage.database import Database
 
@@ -39,12 +42,25 @@ class Entities:
         """Raises NoSuchEntityException."""
         return await self._database.read(lambda tx: self.get(tx, kind, account, name))
 
+    async def listed(
+        self, kind: type[E], member: str, context: Context, params: Mapping[str, Any], show: Callable[[E], Any]
+    ) -> dict[str, Any]:
+        """The page of the account's entities below `PathPrefix` that `params` ask for."""
+        after, limit = paging.after(params), paging.limit(params)
+        prefix = params.get("PathPrefix") or "/"
+        found = await self._database.read(
+            lambda tx: self.store.page(tx, kind, context.account, after=after, limit=limit + 1, prefix=prefix)
+        )
+        return paging.answer(member, found, params, lambda entity: key_of(entity.name), show)
+
     async def create(self, entity: E, check: Callable[[Connection], None] = lambda tx: None) -> E:
-        """Raises EntityAlreadyExistsException where the name is taken, and what `check` raises."""
+        """Raises EntityAlreadyExistsException, LimitExceededException, and what `check` raises."""
 
         def work(tx: Connection) -> None:
             check(tx)
             self.store.insert(tx, entity)
+            name, most = ACCOUNT_QUOTAS[type(entity)]
+            check_quota(name, most, self.store.count(tx, type(entity), entity.account))
 
         await self._database.write(work)
         self.directory.put(entity)
@@ -63,12 +79,16 @@ class Entities:
         return self._published(*await self._database.write(work))
 
     async def change_policy(
-        self, account: str, arn: str, change: Callable[[Connection, ManagedPolicy], ManagedPolicy]
+        self,
+        account: str,
+        arn: str,
+        change: Callable[[Connection, ManagedPolicy], ManagedPolicy],
+        missing: NoSuchEntityException | None = None,
     ) -> ManagedPolicy:
-        """The same for a managed policy by its ARN; `change` refuses those of AWS."""
+        """The same for a managed policy by its ARN; `change` refuses those of AWS. Raises `missing` without one."""
 
         def work(tx: Connection) -> tuple[ManagedPolicy, ManagedPolicy]:
-            before = self.get_policy(tx, account, arn)
+            before = self.get_policy(tx, account, arn, missing)
             return before, self._replaced(tx, before, change(tx, before))
 
         return self._published(*await self._database.write(work))
@@ -96,11 +116,13 @@ class Entities:
             raise not_found(kind.noun, name)
         return entity
 
-    def get_policy(self, tx: Connection, account: str, arn: str) -> ManagedPolicy:
+    def get_policy(
+        self, tx: Connection, account: str, arn: str, missing: NoSuchEntityException | None = None
+    ) -> ManagedPolicy:
         """One of the account or of AWS. Raises NoSuchEntityException."""
         policy = self.store.find_policy(tx, account, arn)
         if policy is None:
-            raise NoSuchEntityException(f"Policy {arn} was not found.")
+            raise missing or NoSuchEntityException(f"Policy {arn} was not found.")
         return policy
 
     def now(self) -> int:

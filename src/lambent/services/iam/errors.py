@@ -41,10 +41,16 @@ class PolicyNotAttachableException(AwsError):
     """The request failed because AWS service role policies can only be attached to the service-linked role."""
 
 
-class InvalidMarker(ValidationError):
-    """Invalid Marker."""
+class AccessDenied(AwsError):
+    """Access Denied"""
 
-    code = "ValidationError"
+    status = 403
+
+
+class OutsideAccount(AccessDenied):
+    """Policy is outside your own account."""
+
+    code = "AccessDenied"
 
 
 def not_found(noun: str, name: str) -> NoSuchEntityException:

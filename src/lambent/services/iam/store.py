@@ -170,7 +170,11 @@ class EntityStore:
 
     def count_referring(self, tx: Connection, account: str, relation: Relation, target: str) -> int:
         """Entities of any kind that refer so to `target`."""
-        return int(tx.execute(select(func.count()).where(_refers(account, relation, target))).scalar_one())
+        return int(
+            tx.execute(
+                select(func.count()).select_from(references).where(_refers(account, relation, target))
+            ).scalar_one()
+        )
 
     def reference_counts(self, tx: Connection, account: str, relation: Relation) -> Mapping[str, int]:
         """How many entities refer so to each target that any refers to."""
@@ -187,6 +191,10 @@ class EntityStore:
             select(entities.c.kind, func.count()).where(entities.c.account == account).group_by(entities.c.kind)
         )
         return {kind: count for kind, count in rows}
+
+    def count(self, tx: Connection, kind: type[Entity], account: str) -> int:
+        own = (entities.c.account == account, entities.c.kind == kind.kind)
+        return int(tx.execute(select(func.count()).select_from(entities).where(*own)).scalar_one())
 
     def all(self, tx: Connection) -> list[Entity]:
         """Every entity of every account, policies and groups before those that refer to them."""

@@ -1,0 +1,48 @@
+"""IAM of a region put together: what `app` builds, starts, registers, resets and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lambent.clock import Clock
+from lambent.services.iam.directory import Directory
+from lambent.services.iam.entities import Entities
+from lambent.services.iam.operations.access_keys import AccessKeyOperations
+from lambent.services.iam.operations.attachments import AttachmentOperations
+from lambent.services.iam.operations.boundaries import BoundaryOperations
+from lambent.services.iam.operations.groups import GroupOperations
+from lambent.services.iam.operations.inline_policies import InlinePolicyOperations
+from lambent.services.iam.operations.policies import PolicyOperations
+from lambent.services.iam.operations.roles import RoleOperations
+from lambent.services.iam.operations.users import UserOperations
+from lambent.services.iam.store import EntityStore
+from lambent.storage.database import Database
+from lambent.storage.secrets import SecretBox
+
+
+class IamService:
+    def __init__(self, *, database: Database, secrets: SecretBox, clock: Clock) -> None:
+        #: Who there is and what they may do: `identity.principals.Principals` and `ports.Roles`.
+        self.directory = Directory(secrets)
+        self._entities = entities = Entities(database, EntityStore(), self.directory, clock)
+        self.operations: Sequence[object] = (
+            UserOperations(entities),
+            GroupOperations(entities),
+            RoleOperations(entities),
+            PolicyOperations(entities),
+            InlinePolicyOperations(entities),
+            AttachmentOperations(entities),
+            BoundaryOperations(entities),
+            AccessKeyOperations(entities, secrets),
+        )
+
+    async def start(self) -> None:
+        """After the database; before the first request."""
+        await self._entities.start()
+
+    async def stop(self) -> None:
+        """After the last request; before the database."""
+
+    async def reset(self) -> None:
+        """Forget every entity of every account."""
+        await self._entities.delete_all()
