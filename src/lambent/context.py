@@ -14,7 +14,10 @@ class Session(msgspec.Struct, frozen=True):
     policies: tuple[str, ...] = ()
     #: ARNs of managed policies given for this session alone.
     policy_arns: tuple[str, ...] = ()
+    #: Session tags, inherited ones first; not those of the role or user.
     tags: tuple[tuple[str, str], ...] = ()
+    #: Keys of those tags that pass on to sessions which are made by this one.
+    transitive: tuple[str, ...] = ()
     #: Seconds since the epoch.
     issued_at: float = 0.0
     source_identity: str = ""
@@ -31,7 +34,7 @@ class Caller(msgspec.Struct, frozen=True):
     #: What STS GetCallerIdentity calls UserId.
     user_id: str
     access_key_id: str
-    #: root | user | role | federated. A root may do everything in its account, so nobody becomes one by default.
+    #: root | user | role | federated | anonymous. A root may do everything in its account, so nobody becomes one by default.
     kind: str = "user"
     #: Of the user or role whose policies count, without its path; of a federated user, whoever let it in. "" for root.
     name: str = ""
@@ -44,6 +47,11 @@ class Caller(msgspec.Struct, frozen=True):
     def root(cls, account: str, access_key_id: str, partition: str = "aws") -> Caller:
         arn = f"arn:{partition}:iam::{account}:root"
         return cls(account, arn, account, access_key_id, kind="root", principal_arn=arn)
+
+    @classmethod
+    def anonymous(cls) -> Caller:
+        """Of the few operations that nobody signs."""
+        return cls("", "", "", "", kind="anonymous")
 
 
 class Context(msgspec.Struct, frozen=True):

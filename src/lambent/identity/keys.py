@@ -1,4 +1,4 @@
-"""The root key of a data dir: made once, read at every start, in a file that only its owner reads."""
+"""Every key that signs, and the root key of a data dir: made once, in a file that only its owner reads."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import json
 import os
 import secrets
 import string
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from lambent.context import Caller
 from lambent.identity.faults import UnknownKey
+from lambent.identity.key_ids import new_access_key_id
 from lambent.identity.sessions import SessionTokens
 from lambent.ports import SigningIdentity
 
-KEY_ID_ALPHABET = string.ascii_uppercase + "234567"
 SECRET_ALPHABET = string.ascii_letters + string.digits + "+/"
 ROOT_ACCOUNT = "000000000000"
 
@@ -40,13 +42,13 @@ def load_root_key(path: Path) -> SigningIdentity:
     return SigningIdentity(secret, Caller.root(ROOT_ACCOUNT, access_key_id))
 
 
-def new_access_key_id(prefix: str) -> str:
-    return prefix + "".join(secrets.choice(KEY_ID_ALPHABET) for _ in range(16))
+def new_secret_access_key() -> str:
+    return "".join(secrets.choice(SECRET_ALPHABET) for _ in range(40))
 
 
 def _create(path: Path) -> str:
-    secret = "".join(secrets.choice(SECRET_ALPHABET) for _ in range(40))
-    text = json.dumps({"AccessKeyId": new_access_key_id("AKIA"), "SecretAccessKey": secret}, indent=2) + "\n"
+    key = {"AccessKeyId": new_access_key_id("AKIA", ROOT_ACCOUNT), "SecretAccessKey": new_secret_access_key()}
+    text = json.dumps(key, indent=2) + "\n"
     temporary = path.with_name(f"{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -59,12 +61,19 @@ def _create(path: Path) -> str:
     return text
 
 
-class KnownKeys:
-    """`ports.Identity`: the root key, and the session tokens that this region sealed itself."""
+class KeyRing(Protocol):
+    """Keys that hold until they are deleted, from memory."""
 
-    def __init__(self, root: SigningIdentity, sessions: SessionTokens) -> None:
+    def find_key(self, access_key_id: str) -> SigningIdentity | None: ...
+
+
+class KnownKeys:
+    """`ports.Identity`: the root key, the session tokens that this region sealed itself, and the keys of `rings`."""
+
+    def __init__(self, root: SigningIdentity, sessions: SessionTokens, rings: Sequence[KeyRing] = ()) -> None:
         self._root = root
         self._sessions = sessions
+        self._rings = rings
 
     @property
     def root(self) -> SigningIdentity:
@@ -75,4 +84,8 @@ class KnownKeys:
             return self._sessions.open(access_key_id, session_token)
         if access_key_id == self._root.caller.access_key_id:
             return self._root
+        for ring in self._rings:
+            found = ring.find_key(access_key_id)
+            if found is not None:
+                return found
         raise UnknownKey
