@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
 import importlib
+import logging
 import signal
 import socket
 import ssl
@@ -22,16 +24,13 @@ import uvloop
 from lambent import wire
 from lambent.clock import Clock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
-from lambent.edge.access_log import AccessLogs
-from lambent.edge.dispatch import Dispatch
+from lambent.edge.deferred import Deferred
+from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.doors import Doors
-from lambent.edge.execute_api.door import ExecuteApiDoor
-from lambent.edge.execute_api.http.gateway import HttpApiGateway
-from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
-from lambent.edge.http_proxy import HttpProxy
+from lambent.edge.late_apis import Apis, LateApis
 from lambent.edge.local import LocalRoutes
 from lambent.edge.operator import OperatorCheck
 from lambent.edge.pipeline import Pipeline
@@ -48,8 +47,7 @@ from lambent.ports import Resettable
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError
-from lambent.services.apigateway.service import ApiGatewayService
-from lambent.services.apigatewayv2.service import ApiGatewayV2Service
+from lambent.services.iam.service import IamService
 from lambent.services.lambda_.code import links
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
@@ -62,6 +60,8 @@ from lambent.storage.secrets import SecretBox, SecretError
 from lambent.transport import tls_context
 from lambent.transport.server import HttpServer
 from lambent.transport.tls import Tls
+
+log = logging.getLogger(__name__)
 
 #: A request leaves some hundred objects to count and hardly a cycle: looking less often keeps it out of the tail.
 GC_THRESHOLDS = (20_000, 20, 20)
@@ -89,6 +89,7 @@ class App:
         """`supervisor` is forked already; `announce` is called once, when requests are answered."""
         self.config = config
         # Known once it runs
+        self._late: Deferred[Apis]
         self.url = ""
         self.isolation: IsolationReport
         self._supervisor = supervisor
@@ -120,7 +121,17 @@ class App:
             gc.set_threshold(*GC_THRESHOLDS)
             gc.enable()
             self._announce(self)
+            building = asyncio.create_task(self._build_late(), name="build what came late")
             await self._stopping.wait()
+            await building
+
+    async def _build_late(self) -> None:
+        """What was left out of the start, before somebody has to wait for it."""
+        try:
+            await self._late.get()
+        except StorageError as error:
+            log.error("API Gateway cannot be served yet: %s", error)
+        gc.freeze()
 
     async def _start(self, listener: socket.socket, stack: contextlib.AsyncExitStack) -> None:
         """Everything in order; what each `push` names is stopped in reverse."""
@@ -131,8 +142,9 @@ class App:
 
         secrets = SecretBox(config.data_dir / "secret.key")
         sessions = SessionTokens(secrets.derive("session tokens"), self._clock)
-        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions)
         database = Database(config.data_dir / "region.db")
+        iam = IamService(database=database, secrets=secrets, clock=self._clock)
+        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions, [iam.directory])
         logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
         for part in (self._supervisor, database, logs):
             stack.push_async_callback(part.stop)
@@ -143,6 +155,9 @@ class App:
             logs.start(),
             asyncio.to_thread(self._catalog.prepare),
         )
+
+        await iam.start()
+        stack.push_async_callback(iam.stop)
 
         invoker = Invoker(
             launcher=self._supervisor,
@@ -180,46 +195,37 @@ class App:
         stack.callback(workers.shutdown)
         urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
 
-        apis = ApiGatewayService(database=database, clock=self._clock)
-        http_apis = ApiGatewayV2Service(database=database, clock=self._clock, host_suffix=config.host_suffix)
-        for service in (apis, http_apis):
-            await service.start()
-            stack.push_async_callback(service.stop)
-
-        proxy = HttpProxy()
-        stack.push_async_callback(proxy.stop)
-        access_logs = AccessLogs(logs, self._clock)
-        rest_gateway = RestGateway(
-            snapshots=apis.snapshots,
-            functions=functions.calls,
-            gate=access.gate,
-            proxy=proxy,
-            logs=access_logs,
-            clock=self._clock,
-            workers=workers,
+        apis: Deferred[Apis] = Deferred(
+            lambda: _build_apis(
+                database=database,
+                functions=functions.calls,
+                gate=access.gate,
+                logs=logs,
+                clock=self._clock,
+                workers=workers,
+                host_suffix=config.host_suffix,
+            )
         )
-        apis.use_tester(rest_gateway.tester)
-        http_gateway = HttpApiGateway(
-            http_apis.snapshots, functions.calls, proxy, access_logs, access.gate, self._clock, workers
-        )
+        late = LateApis(apis)
+        stack.push_async_callback(late.stop)
 
         pipeline = self._pipeline(
             services={
                 "lambda": functions.operations,
                 "logs": [LogsOperations(logs)],
+                "iam": iam.operations,
                 "sts": [StsOperations()],
-                "apigateway": apis.operations,
-                "apigatewayv2": http_apis.operations,
             },
+            late={name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
             doors=Doors(
-                {"lambda-url": urls, "execute-api": ExecuteApiDoor([rest_gateway, http_gateway])},
+                {"lambda-url": urls, "execute-api": late},
                 (config.host_suffix,),
                 access.guard.allows,
             ),
             access=access,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[apis, http_apis, http_gateway, functions, invoker, logs],
+            resettables=[late, functions, invoker, logs, iam],
             statistics={"invoker": invoker.statistics, "logs": logs.statistics},
             workers=workers,
         )
@@ -229,11 +235,13 @@ class App:
         endpoint = Endpoint.of(config.data_dir)
         endpoint.write(self.url, config.region)
         stack.callback(endpoint.remove)
+        self._late = apis
 
     def _pipeline(
         self,
         *,
         services: Mapping[str, Sequence[object]],
+        late: Mapping[str, Late],
         doors: Doors,
         access: Access,
         code_links: links.CodeLinks,
@@ -242,13 +250,14 @@ class App:
         workers: Executor,
     ) -> Pipeline:
         operator = access.operator
-        health = Health(tuple(services), self.config.region, self.isolation)
+        names = (*services, *late)
+        health = Health(names, self.config.region, self.isolation)
         reset = Reset(resettables, operator)
         return Pipeline(
-            router=wire.Router(wire.ApiModels(tuple(services))),
+            router=wire.Router(wire.ApiModels(names)),
             gate=access.gate,
             authorizer=AllowEverything(),
-            dispatch=Dispatch(services),
+            dispatch=Dispatch(services, late),
             guard=access.guard,
             doors=doors,
             local=LocalRoutes(
@@ -256,7 +265,7 @@ class App:
                     "/_lambent/health": health,
                     "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
                     links.PREFIX: code_links,
-                    "/_localstack/health": LocalStackHealth(tuple(services)),
+                    "/_localstack/health": LocalStackHealth(names),
                     "/_localstack/info": LocalStackInfo(self._clock),
                     "/_localstack/init": LocalStackInit(),
                 },
@@ -308,6 +317,15 @@ class App:
         if self._stopping.is_set():
             self._transport.force_stop()
         self._stopping.set()
+
+
+async def _build_apis(**parts: Any) -> Apis:
+    # Its modules are a quarter of all there is to import.
+    module = await asyncio.to_thread(importlib.import_module, "lambent.apis")
+    built = module.Apis(**parts)
+    await built.start()
+    apis: Apis = built
+    return apis
 
 
 async def _all_of(*starting: Awaitable[Any]) -> list[Any]:

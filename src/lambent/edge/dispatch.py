@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from lambent.context import Context
 from lambent.errors import NotImplementedOperation
 
+Late = Callable[[], Awaitable[Sequence[object]]]
 Handler = Callable[[Context, dict[str, Any]], Awaitable[dict[str, Any]]]
 
 
@@ -22,8 +23,10 @@ class NamedOperation(Protocol):
 class Dispatch:
     """Built once from the services' operation objects; awaits the method named like the operation."""
 
-    def __init__(self, services: Mapping[str, Sequence[object]]) -> None:
+    def __init__(self, services: Mapping[str, Sequence[object]], late: Mapping[str, Late] | None = None) -> None:
+        """`late` services give their objects when an operation of theirs is asked for."""
         self._handlers: dict[tuple[str, str], Handler] = {}
+        self._late = dict(late or {})
         for service, providers in services.items():
             for provider in providers:
                 self._register(service, provider)
@@ -33,8 +36,18 @@ class Dispatch:
     ) -> Awaitable[dict[str, Any]]:
         handler = self._handlers.get((operation.service, operation.name))
         if handler is None:
+            if operation.service in self._late:
+                return self._with_late(operation, context, params)
             raise NotImplementedOperation(f"The operation {operation.name} of {operation.service} is not implemented.")
         return handler(context, params)
+
+    async def _with_late(self, operation: NamedOperation, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        providers = await self._late[operation.service]()
+        # Another request may have waited for the same.
+        if self._late.pop(operation.service, None) is not None:
+            for provider in providers:
+                self._register(operation.service, provider)
+        return await self(operation, context, params)
 
     def implemented(self) -> frozenset[tuple[str, str]]:
         """(service, operation) of everything that is built."""

@@ -1,0 +1,69 @@
+"""API Gateway put together: both control planes, both data planes and what they share. `app` has it built late."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from lambent.clock import Clock
+from lambent.edge.access_log import AccessLogs
+from lambent.edge.execute_api.door import ExecuteApiDoor
+from lambent.edge.execute_api.http.gateway import HttpApiGateway
+from lambent.edge.execute_api.rest.gateway import RestGateway
+from lambent.edge.function_url.door import Gate
+from lambent.edge.http_proxy import HttpProxy
+from lambent.ports import FunctionCalls, LogSink
+from lambent.services.apigateway.service import ApiGatewayService
+from lambent.services.apigatewayv2.service import ApiGatewayV2Service
+from lambent.storage.database import Database
+
+
+class Apis:
+    """Every REST and HTTP API of a region."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        functions: FunctionCalls,
+        gate: Gate,
+        logs: LogSink,
+        clock: Clock,
+        workers: Executor,
+        host_suffix: str,
+    ) -> None:
+        self._rest = ApiGatewayService(database=database, clock=clock)
+        self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
+        self._proxy = HttpProxy()
+        access_logs = AccessLogs(logs, clock)
+        rest = RestGateway(
+            snapshots=self._rest.snapshots,
+            functions=functions,
+            gate=gate,
+            proxy=self._proxy,
+            logs=access_logs,
+            clock=clock,
+            workers=workers,
+        )
+        self._rest.use_tester(rest.tester)
+        self._gateway = HttpApiGateway(self._http.snapshots, functions, self._proxy, access_logs, gate, clock, workers)
+        self.door = ExecuteApiDoor([rest, self._gateway])
+
+    async def start(self) -> None:
+        """Raises StorageError."""
+        await self._rest.start()
+        await self._http.start()
+
+    async def stop(self) -> None:
+        await self._proxy.stop()
+        await self._http.stop()
+        await self._rest.stop()
+
+    async def reset(self) -> None:
+        """Forget every API of every account."""
+        for part in (self._rest, self._http, self._gateway):
+            await part.reset()
+
+    def operations(self, service: str) -> Sequence[object]:
+        """What answers the AWS API `apigateway` or `apigatewayv2`."""
+        return {"apigateway": self._rest.operations, "apigatewayv2": self._http.operations}[service]
