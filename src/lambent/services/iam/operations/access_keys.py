@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 
 from lambent.context import Context
-from lambent.identity.keys import SECRET_ALPHABET, new_access_key_id
+from lambent.identity.key_ids import new_access_key_id
+from lambent.identity.keys import new_secret_access_key
 from lambent.services.iam import describe, paging, rules
 from lambent.services.iam.domain import AccessKey, User
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.errors import InvalidInputException, NoSuchEntityException
 from lambent.storage.secrets import SecretBox
-
-SECRET_LENGTH = 40
 
 
 class AccessKeyOperations:
@@ -25,9 +23,11 @@ class AccessKeyOperations:
         self._box = box
 
     async def CreateAccessKey(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        secret = "".join(secrets.choice(SECRET_ALPHABET) for _ in range(SECRET_LENGTH))
+        secret = new_secret_access_key()
         key = AccessKey(
-            id=new_access_key_id("AKIA"), sealed=self._box.seal(secret.encode()), created=self._entities.now()
+            id=new_access_key_id("AKIA", context.account),
+            sealed=self._box.seal(secret.encode()),
+            created=self._entities.now(),
         )
 
         def change(tx: Connection, user: User) -> User:
