@@ -138,9 +138,9 @@ def test_every_answer_has_its_request_id(region) -> None:
 
 def test_an_operation_that_is_not_built_answers_501(region) -> None:
     with pytest.raises(ClientError) as caught:
-        region.client("lambda").list_code_signing_configs()
+        region.client("lambda").list_capacity_providers()
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "ListCodeSigningConfigs of lambda is not implemented" in caught.value.response["Error"]["Message"]
+    assert "ListCapacityProviders of lambda is not implemented" in caught.value.response["Error"]["Message"]
 
 
 # ---- auth off ------------------------------------------------------------------------------------------------------
