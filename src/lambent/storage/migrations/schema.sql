@@ -189,4 +189,4 @@ CREATE INDEX lambda_functions_usage ON lambda_functions (account, region, code_s
 CREATE UNIQUE INDEX lambda_urls_id ON lambda_urls (id);
 CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
 CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
-INSERT INTO alembic_version (version_num) VALUES ('0007');
+INSERT INTO alembic_version (version_num) VALUES ('0010');
