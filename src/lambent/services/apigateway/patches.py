@@ -153,11 +153,14 @@ def element(name: str) -> Rule[Any]:
 
 
 def number(patch: Patch, message: str) -> int:
-    """The value as a whole number. Raises BadRequestException with `message`."""
+    """The value as a whole number of 32 bits. Raises BadRequestException with `message`."""
     try:
-        return int(patch.value)
+        value = int(patch.value)
     except ValueError:
         raise BadRequestException(message) from None
+    if abs(value) >= 1 << 31:
+        raise BadRequestException(message)
+    return value
 
 
 NO_PARAMETER = "Invalid parameter name specified"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -168,9 +169,12 @@ def _metrics(patch: Patch) -> bool:
 
 def _rate(patch: Patch) -> float:
     try:
-        return float(patch.value)
+        value = float(patch.value)
     except ValueError:
-        raise BadRequestException(f"Invalid throttling rate limit: {patch.value}") from None
+        value = math.nan
+    if not math.isfinite(value):
+        raise BadRequestException(f"Invalid throttling rate limit: {patch.value}")
+    return value
 
 
 _variables = entry(
