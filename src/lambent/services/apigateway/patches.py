@@ -53,7 +53,7 @@ class Rules(Generic[T]):
 
     def __init__(self, rules: Mapping[str, Rule[T]], *, named: bool = False, refusal: str = "") -> None:
         self._rules = {tuple(path.split("/")[1:]): rule for path, rule in rules.items()}
-        self._paths = tuple(rules)
+        self.paths = tuple(rules)
         self._named = named
         self._refusal = refusal
 
@@ -69,7 +69,7 @@ class Rules(Generic[T]):
         if self._refusal:
             raise BadRequestException(self._refusal.format(patch.path))
         if self._named:
-            allowed = f"Must be one of: [{', '.join(self._paths)}]"
+            allowed = f"Must be one of: [{', '.join(self.paths)}]"
             advice = allowed if patch.op == "replace" else "Please choose supported operations"
             raise BadRequestException(f"Invalid patch path  '{patch.path}' specified for op '{patch.op}'. {advice}")
         if rule is None:
