@@ -15,9 +15,10 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, RSAKey
 
 from lambent.clock import TestClock
+from lambent.edge.documents import getter
 from lambent.edge.execute_api.http.jwt_authorizer import InvalidToken, JwtAuthorizers, as_text
-from lambent.edge.execute_api.http.signing_keys import KEEP_S, RETRY_S, SigningKeys
 from lambent.edge.http_proxy import HttpProxy, ProxyUnreachable
+from lambent.identity.signing_keys import KEEP_S, RETRY_S, SigningKeys
 from lambent.request import Headers, Response
 from lambent.services.apigatewayv2.domain import JwtConfiguration
 
@@ -54,7 +55,7 @@ class Bench:
     def __init__(self) -> None:
         self.clock = TestClock()
         self.issuer = Issuer(RSA, EC)
-        self.keys = SigningKeys(self.issuer, self.clock)
+        self.keys = SigningKeys(getter(self.issuer), self.clock)
         self._authorizers = JwtAuthorizers(self.keys, self.clock)
 
     def claims(self, **changes: Any) -> dict[str, Any]:

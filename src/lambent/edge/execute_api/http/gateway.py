@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from lambent.clock import Clock
 from lambent.edge.access_log import AccessLogs
 from lambent.edge.authorizer_cache import AuthorizerCache
+from lambent.edge.documents import getter
 from lambent.edge.doors import Address
 from lambent.edge.execute_api.http.authorization import Authorization, Gate
 from lambent.edge.execute_api.http.compiled import CompiledApi, CompiledStage
@@ -26,11 +27,11 @@ from lambent.edge.execute_api.http.jwt_authorizer import JwtAuthorizers
 from lambent.edge.execute_api.http.lambda_authorizer import Grant, LambdaAuthorizers
 from lambent.edge.execute_api.http.lambda_integration import LambdaIntegrations
 from lambent.edge.execute_api.http.parameters import map_response
-from lambent.edge.execute_api.http.signing_keys import SigningKeys
 from lambent.edge.execute_api.throttle import TokenBuckets
 from lambent.edge.http_events import cors
 from lambent.edge.http_events.request_facts import Facts, text_of
 from lambent.edge.http_proxy import HttpProxy
+from lambent.identity.signing_keys import SigningKeys
 from lambent.ports import FunctionCalls
 from lambent.request import Request, Response
 from lambent.services.apigatewayv2.snapshots import ApiSnapshot, Snapshots
@@ -55,7 +56,7 @@ class HttpApiGateway:
         self._clock = clock
         self._access_logs = access_logs
         self._buckets = TokenBuckets(clock)
-        self._keys = SigningKeys(proxy, clock)
+        self._keys = SigningKeys(getter(proxy), clock)
         self._grants: AuthorizerCache[Grant] = AuthorizerCache(clock)
         self._authorization = Authorization(
             gate, JwtAuthorizers(self._keys, clock), LambdaAuthorizers(functions, self._grants), workers

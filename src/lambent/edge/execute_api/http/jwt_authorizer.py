@@ -17,7 +17,7 @@ from lambent.edge.execute_api.http.compiled import CompiledAuthorizer
 from lambent.edge.execute_api.http.exchange import Exchange
 from lambent.edge.execute_api.http.failures import AuthorizerFailure, challenged
 from lambent.edge.execute_api.http.parameters import RequestVariables
-from lambent.edge.execute_api.http.signing_keys import NoKeys, SigningKeys
+from lambent.identity.signing_keys import NoKeys, SigningKeys
 from lambent.services.apigatewayv2.domain import JwtConfiguration
 
 #: Characters; a longer one is not looked at. Heads of requests may be larger, tokens in queries too.
