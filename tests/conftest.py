@@ -12,6 +12,8 @@ temporary folder. It is shared by the tests of one module, so give functions nam
     region.kill()                 SIGKILL; then `region.start()` continues on the same data dir
     region.log()                  what it wrote to stderr so far
 
+It has the role `tests.roles.ROLE`, for its functions, unless it accepts any role.
+
 `start_region("--auth", "off")` starts further ones with options; all are stopped at the end of the test, and a test
 that leaves a server behind fails.
 """
@@ -36,6 +38,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config as ClientConfig
 from botocore.credentials import Credentials
+
+from tests.roles import make_role
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
@@ -82,6 +86,7 @@ class Region:
         endpoint = json.loads((self.data_dir / "endpoint.json").read_text())
         self.url, self.name = endpoint["url"], endpoint["region"]
         self._clients = {}
+        self._make_role()
         return self
 
     def stop(self) -> int:
@@ -99,6 +104,7 @@ class Region:
     def reset(self) -> None:
         answer = self.request("POST", "/_lambent/reset", sign="lambda")
         assert answer.status == 200, answer
+        self._make_role()
 
     def log(self) -> str:
         return self._stderr.read_text()
@@ -147,6 +153,11 @@ class Region:
             return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
         finally:
             connection.close()
+
+    def _make_role(self) -> None:
+        """One that is there already, since a start before this one, stays."""
+        if "off" not in self.options:
+            make_role(self, "worker")
 
     def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None

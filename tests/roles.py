@@ -1,6 +1,6 @@
 """Roles that tests give their functions. Every region that is started for a test and checks its callers has `ROLE`.
 
-It may be assumed by Lambda and by API Gateway, and do what AWSLambdaBasicExecutionRole lets it: write logs. A test
+It may be assumed by Lambda and by API Gateway, and write logs, which is what most functions' roles are for. A test
 that needs to know what a role may do makes one of its own with `make_role`.
 """
 
@@ -30,15 +30,19 @@ def allowing(*actions: str, resource: str = "*") -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+#: What AWSLambdaBasicExecutionRole allows.
+LOGGING = allowing("logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents")
+
+
 def make_role(
     region: Any,
     name: str,
     *,
-    policies: Iterable[str] = (BASIC,),
-    inline: str = "",
+    inline: str = LOGGING,
+    policies: Iterable[str] = (),
     services: Iterable[str] = SERVICES,
 ) -> str:
-    """The ARN of a new role with managed `policies` and an `inline` one; one that is there stays as it is."""
+    """The ARN of a new role with an `inline` policy and managed ones; one that is there stays as it is."""
     if not _call(region, "CreateRole", RoleName=name, AssumeRolePolicyDocument=trust(*services)):
         return f"arn:aws:iam::{ACCOUNT}:role/{name}"
     for arn in policies:

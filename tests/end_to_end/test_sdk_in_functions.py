@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-ROLE = "arn:aws:iam::000000000000:role/sdk-caller"
+from tests.roles import make_role
 
 PYTHON = """
 import os
@@ -49,7 +49,7 @@ def create(region: Any, name: str, runtime: str, handler: str, files: dict[str, 
         FunctionName=name,
         Runtime=runtime,
         Handler=handler,
-        Role=ROLE,
+        Role=make_role(region, "sdk-caller"),
         Timeout=30,
         MemorySize=512,
         Code={"ZipFile": zipped(files)},

@@ -34,6 +34,8 @@ SKEW_SECONDS = 15 * 60
 UNSIGNED = b"UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest().encode()
 DEFAULT_ACCOUNT = "000000000000"
+#: Of these only one value is ever signed: where a second one stands, somebody put it there on the way.
+ONCE = frozenset((b"authorization", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256"))
 #: Derived keys kept; a key serves one access key, day, region and service.
 KEY_CACHE = 4096
 
@@ -80,6 +82,8 @@ class SignatureVerifier:
 
     def _read(self, request: Request, operation: SignedOperation) -> Signature:
         """`read_signature`, without taking apart again what an earlier request began with too."""
+        if request.unrepeated() is None:
+            _refuse_repeated(request, operation)
         header, stamp = request.header(b"authorization"), request.header(b"x-amz-date")
         if header is not None and stamp:
             prefix, value = split_header(header)
@@ -201,6 +205,14 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 def is_region_name(text: str) -> bool:
     """Any name in the form of AWS's is served: `us-east-1`, `eu-isoe-west-1`, `my-lab-1`."""
     return len(text) <= 32 and text.isascii() and text.islower() and text.replace("-", "").isalnum()
+
+
+def _refuse_repeated(request: Request, operation: SignedOperation) -> None:
+    names = [name for name, _ in request.headers if name in ONCE]
+    for name in ONCE:
+        if names.count(name) > 1:
+            message = f"The header '{name.decode()}' must be given once."
+            raise fault(operation, Reason.INCOMPLETE, message)
 
 
 def _root(account: str, access_key_id: str, region: str) -> Caller:

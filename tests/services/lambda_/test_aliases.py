@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from lambda_helpers import Refusal, definition, zipped
 
+from tests.roles import make_role
+
 Create = Callable[..., dict[str, Any]]
 FAST = {"Delay": 0, "MaxAttempts": 400}
 STALE = (
@@ -198,8 +200,9 @@ def test_an_alias_cannot_move_to_the_version_that_it_has_weights_for(
     assert client.get_alias(FunctionName=name, Name="live")["FunctionVersion"] == "1"
 
 
-def test_versions_of_one_alias_have_one_role(client: Any, name: str, arn: str, refused: Refusal) -> None:
-    client.update_function_configuration(FunctionName=name, Role="arn:aws:iam::000000000000:role/another")
+def test_versions_of_one_alias_have_one_role(region: Any, name: str, arn: str, refused: Refusal) -> None:
+    client = region.client("lambda")
+    client.update_function_configuration(FunctionName=name, Role=make_role(region, "another"))
     client.publish_version(FunctionName=name)
     client.create_alias(FunctionName=name, Name="live", FunctionVersion="3")
     assert refused(client.update_alias, FunctionName=name, Name="live", RoutingConfig=weights(v2=0.5)) == (
