@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping
 from importlib import resources
@@ -17,8 +19,9 @@ def _policy(entry: Mapping[str, Any]) -> ManagedPolicy:
     return ManagedPolicy(
         account=AWS,
         name=entry["Name"],
-        path=entry.get("Path", "/"),
-        id=entry["Id"],
+        path=entry["Path"],
+        # The same at every start.
+        id=ManagedPolicy.id_prefix + base64.b32encode(hashlib.sha256(entry["Name"].encode()).digest()).decode()[:17],
         created=entry["Created"],
         updated=entry["Updated"],
         description=entry["Description"],
