@@ -22,6 +22,12 @@ from botocore.credentials import Credentials
 
 LAMBENT = Path(sys.executable).with_name("lambent")
 ROLE = "arn:aws:iam::000000000000:role/bench"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    ],
+}
 
 
 class Region:
@@ -54,6 +60,7 @@ class Region:
         self.name: str = endpoint["region"]
         self.credentials = Credentials(key["AccessKeyId"], key["SecretAccessKey"])
         self.lambda_ = self.client("lambda")
+        self._make_role()
         return self
 
     def client(self, service: str) -> Any:
@@ -65,6 +72,13 @@ class Region:
         self.process.terminate()
         self.process.wait(timeout=30)
         shutil.rmtree(self.data_dir, ignore_errors=True)
+
+    def _make_role(self) -> None:
+        iam = self.client("iam")
+        iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
+        iam.attach_role_policy(
+            RoleName="bench", PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+        )
 
     def deploy(self, name: str, runtime: str, handler: str, files: dict[str, str], **settings: Any) -> None:
         """Create a function of `files` (name → text) and wait until it is Active."""

@@ -27,7 +27,7 @@ from pathlib import Path
 import boto3
 from botocore.config import Config
 from leaks import Holdings, cgroup_folders, holdings, host_mounts, kinds_of_descriptors, loop_devices
-from region import Region
+from region import ROLE, Region
 
 PYTHON = """
 import os, time
@@ -159,7 +159,7 @@ class Soak:
             FunctionName=name,
             Runtime=runtime,
             Handler=handler,
-            Role="arn:aws:iam::000000000000:role/soak",
+            Role=ROLE,
             Timeout=3,
             MemorySize=128,
             Code={"ZipFile": zipped(files)},

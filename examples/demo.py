@@ -21,7 +21,13 @@ from rich.table import Table
 
 EXAMPLES = Path(__file__).parent
 LAMBENT = Path(sys.executable).with_name("lambent")
-ROLE = "arn:aws:iam::000000000000:role/demo"
+LOGS_POLICY = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"},
+    ],
+}
 #: folder, runtime, handler, event
 FUNCTIONS = [
     ("hello-node", "nodejs20.x", "index.handler", {"from": "demo"}),
@@ -37,11 +43,12 @@ def main() -> int:
     region = start_region(data_dir, console)
     try:
         client = connect(data_dir)
+        role = make_role(client("iam"))
         table = Table("function", "runtime", "answer", "cold", f"warm (median of {WARM_INVOKES})", title="Invoked")
         ok = True
         for folder, runtime, handler, event in FUNCTIONS:
             runtime = available(runtime, data_dir, console)
-            deploy(client("lambda"), folder, runtime, handler)
+            deploy(client("lambda"), folder, runtime, handler, role)
             cold, answer, failed = invoke(client("lambda"), folder, event)
             warm = sorted(invoke(client("lambda"), folder, event)[0] for _ in range(WARM_INVOKES))
             ok &= not failed
@@ -99,9 +106,16 @@ def available(runtime: str, data_dir: Path, console: Console) -> str:
     return runtime
 
 
-def deploy(client, folder: str, runtime: str, handler: str) -> None:
+def make_role(client) -> str:
+    """What the functions act as: Lambda may assume it, and it may write logs."""
+    role = client.create_role(RoleName="demo", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]
+    client.attach_role_policy(RoleName="demo", PolicyArn=LOGS_POLICY)
+    return role["Arn"]
+
+
+def deploy(client, folder: str, runtime: str, handler: str, role: str) -> None:
     client.create_function(
-        FunctionName=folder, Runtime=runtime, Handler=handler, Role=ROLE, Timeout=10, Code={"ZipFile": zip_of(folder)}
+        FunctionName=folder, Runtime=runtime, Handler=handler, Role=role, Timeout=10, Code={"ZipFile": zip_of(folder)}
     )
     client.get_waiter("function_active_v2").wait(FunctionName=folder, WaiterConfig={"Delay": 1})
 

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ROLE = "arn:aws:iam::000000000000:role/cli"
+#: As a user of the command line writes it.
+TRUST = (
+    '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"lambda.amazonaws.com"},'
+    '"Action":"sts:AssumeRole"}]}'
+)
+BASIC = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
 CLI = next((path for path in ("/usr/bin/aws", shutil.which("aws")) if path and Path(path).exists()), None)
 
 
@@ -63,8 +68,13 @@ def shell(region: Any, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     package = tmp_path_factory.mktemp("package") / "hello.zip"
     with zipfile.ZipFile(package, "w") as archive:
         archive.write(EXAMPLES / "hello-node" / "index.js", "index.js")
+    made = shell.aws("iam", "create-role", "--role-name", "cli", "--assume-role-policy-document", TRUST)
+    assert made.returncode == 0, made.stderr
+    attached = shell.aws("iam", "attach-role-policy", "--role-name", "cli", "--policy-arn", BASIC)
+    assert attached.returncode == 0, attached.stderr
+    role = json.loads(made.stdout)["Role"]["Arn"]
     created = shell.aws(
-        *("lambda", "create-function", "--function-name", "hello", "--runtime", "nodejs20.x", "--role", ROLE),
+        *("lambda", "create-function", "--function-name", "hello", "--runtime", "nodejs20.x", "--role", role),
         *("--handler", "index.handler", "--zip-file", f"fileb://{package}"),
     )
     assert created.returncode == 0, created.stderr
