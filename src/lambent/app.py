@@ -39,6 +39,7 @@ from lambent.edge.statistics import Statistics
 from lambent.endpoint import Endpoint, url_of
 from lambent.identity.authorization import AllowEverything
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
+from lambent.identity.messages import AuthorizationMessages
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
@@ -141,9 +142,9 @@ class App:
             loop.add_signal_handler(number, self._stop_or_hurry)
 
         secrets = SecretBox(config.data_dir / "secret.key")
-        sessions = SessionTokens(secrets.derive("session tokens"), self._clock)
         database = Database(config.data_dir / "region.db")
         iam = IamService(database=database, secrets=secrets, clock=self._clock)
+        sessions = SessionTokens(secrets.derive("session tokens"), self._clock, iam.directory)
         keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions, [iam.directory])
         logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
         for part in (self._supervisor, database, logs):
@@ -190,6 +191,14 @@ class App:
         await functions.start()
         stack.push_async_callback(functions.stop)
 
+        sts = StsOperations(
+            sessions,
+            iam.directory,
+            AuthorizationMessages(secrets.derive("authorization messages")),
+            self._clock,
+            strict=config.auth is AuthMode.STRICT,
+        )
+
         access = self._access(keys)
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
@@ -214,7 +223,7 @@ class App:
                 "lambda": functions.operations,
                 "logs": [LogsOperations(logs)],
                 "iam": iam.operations,
-                "sts": [StsOperations()],
+                "sts": [sts],
             },
             late={name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
             doors=Doors(

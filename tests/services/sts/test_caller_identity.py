@@ -35,7 +35,9 @@ def test_a_wrong_secret_is_refused_in_the_words_of_the_query_protocol(region) ->
 
 def test_an_operation_that_is_not_built_names_itself(region) -> None:
     with pytest.raises(ClientError) as caught:
-        region.client("sts").get_session_token()
+        region.client("sts").assume_root(
+            TargetPrincipal="111122223333", TaskPolicyArn={"arn": "arn:aws:iam::aws:policy/x"}
+        )
     assert caught.value.response["Error"]["Code"] == "NotImplemented"
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
-    assert "GetSessionToken of sts" in caught.value.response["Error"]["Message"]
+    assert "AssumeRoot of sts" in caught.value.response["Error"]["Message"]

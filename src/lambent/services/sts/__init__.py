@@ -1,1 +1,1 @@
-"""Security Token Service: who a credential is."""
+"""Security Token Service: who a credential is, and credentials for a while."""
