@@ -46,6 +46,16 @@ class CpuPolicy(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class OidcIssuer:
+    """Whose web identity tokens roles may trust."""
+
+    #: Audiences that its tokens may be for.
+    client_ids: tuple[str, ...]
+    #: Absolute path or URL of its keys (JWKS); "" where OpenID discovery finds them.
+    jwks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     host: str = "127.0.0.1"
     #: 0 = any free port.
@@ -80,6 +90,8 @@ class Config:
     rootfs: Path | None = None
     #: The table [efs] of the configuration file: what folder stands for which access point, by ARN.
     efs: Mapping[str, Path] = field(default_factory=dict)
+    #: The table [oidc] of the configuration file: token issuers by their URL.
+    oidc: Mapping[str, OidcIssuer] = field(default_factory=dict)
     #: Pre-started shells kept per kind; 0 turns the pool off.
     pool_size: int = 4
 
@@ -146,6 +158,31 @@ def _folders(value: Any) -> dict[str, Path]:
     return {arn: Path(folder).expanduser() for arn, folder in value.items()}
 
 
+def _issuers(value: Any) -> dict[str, OidcIssuer]:
+    if not isinstance(value, dict):
+        raise ConfigError(
+            'oidc is a table of the configuration file: [oidc."https://issuer"], then client-ids = [...].'
+        )
+    return {url: _issuer(url, fields) for url, fields in value.items()}
+
+
+def _issuer(url: str, fields: Any) -> OidcIssuer:
+    if not url.startswith(("https://", "http://")) or url.endswith("/"):
+        raise ConfigError(
+            f"In [oidc], {url!r} is not the URL of an issuer as its tokens say it, without a / at the end."
+        )
+    if not isinstance(fields, dict) or fields.keys() - {"client-ids", "jwks"}:
+        raise ConfigError(f"In [oidc], {url} takes client-ids and jwks.")
+    client_ids, jwks = fields.get("client-ids"), fields.get("jwks", "")
+    if not isinstance(client_ids, list) or not client_ids or not all(isinstance(each, str) for each in client_ids):
+        raise ConfigError(f"In [oidc], client-ids of {url} must list the audiences that its tokens are for.")
+    if not isinstance(jwks, str) or not (not jwks or jwks.startswith(("https://", "http://")) or jwks[0] in "/~"):
+        raise ConfigError(f"In [oidc], jwks of {url} must be an absolute path or a URL, not {jwks!r}.")
+    if jwks.startswith("~"):
+        jwks = str(Path(jwks).expanduser())
+    return OidcIssuer(tuple(client_ids), jwks)
+
+
 _CONVERTERS: dict[str, Any] = {
     "port": int,
     "data_dir": lambda value: Path(value).expanduser().absolute(),
@@ -163,6 +200,7 @@ _CONVERTERS: dict[str, Any] = {
     "tls_key": lambda value: Path(value).expanduser().absolute() if value else None,
     "pool_size": int,
     "efs": _folders,
+    "oidc": _issuers,
 }
 
 
