@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+
+#: Functions as callers may name them: `name`, `name:qualifier`, a partial ARN, a full one.
+FUNCTION_NAME = re.compile(
+    r"(?:arn:(?P<partition>[^:]+):lambda:)?"
+    r"(?:(?P<region>[a-z]+-[a-z0-9-]+-\d):)?"
+    r"(?:(?P<account>\d{12}):)?"
+    r"(?:function:)?"
+    r"(?P<name>[^:]+)"
+    r"(?::(?P<qualifier>[^:]+))?"
+)
 
 
 @dataclass(frozen=True, slots=True)

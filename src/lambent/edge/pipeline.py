@@ -42,7 +42,9 @@ class Gate(Protocol):
 
 
 class Authorizer(Protocol):
-    def check(self, caller: Caller, operation: wire.Operation, params: dict[str, Any]) -> None:
+    def check(
+        self, request: Request, caller: Caller, region: str, operation: wire.Operation, params: Mapping[str, Any]
+    ) -> None:
         """Raises AccessDenied where the caller may not."""
 
 
@@ -113,7 +115,7 @@ class Pipeline:
         else:
             loop = asyncio.get_running_loop()
             (caller, region), params = await loop.run_in_executor(self._workers, self._read, request, operation)
-        self._authorizer.check(caller, operation, params)
+        self._authorizer.check(request, caller, region, operation, params)
         trace = (request.header(b"x-amzn-trace-id") or b"").decode("latin-1")
         context = Context(caller.account, region, caller, request.id, _base_url(request), request.sandbox_id, trace)
         result = await self._dispatch(operation, context, params)

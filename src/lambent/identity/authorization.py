@@ -1,15 +1,283 @@
-"""Whether a caller may do what it asks. Until IAM is served, whoever is believed may do everything."""
+"""May a caller do this? Every API call and every signed call of a front door is decided here, from memory.
+
+A decision is remembered where nothing that it looked at can differ the next time: the policies are the same objects,
+and no condition asked for more than what is lasting about the caller.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
+from lambent.clock import Clock
+from lambent.config import AuthMode
 from lambent.context import Caller
-from lambent.identity.faults import SignedOperation
+from lambent.errors import AwsError, UncodedError
+from lambent.identity import actions, circumstances
+from lambent.identity.actions import Call, Entities, Need
+from lambent.identity.circumstances import Circumstances
+from lambent.identity.policy import Decision, MalformedPolicy, Policy, PolicyKind, Principal, Question, authorize, parse
+from lambent.identity.policy import Reason as Why
+from lambent.identity.principals import Grants, Principals
+from lambent.request import Request
+
+#: Callers remembered, and decisions of one caller; where they get more, all are forgotten and found anew.
+CALLERS = 4096
+DECISIONS = 1024
+
+Keys = Mapping[str, Sequence[str]]
+
+_ROOT = Decision(True, Why.ALLOWED_ROOT)
+#: In `audit`, of what would have been refused.
+_LET_PASS = Decision(True, Why.ALLOWED_BY_IDENTITY)
+_EVERYTHING = parse(
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
+    kind=PolicyKind.IDENTITY,
+    name="--auth off",
+)
+_UNLIMITED = Grants((_EVERYTHING,))
+
+
+class AuthorizedOperation(Protocol):
+    """What of an operation decides what it needs."""
+
+    @property
+    def service(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def uri(self) -> str: ...
+    @property
+    def uri_params(self) -> Mapping[str, str]: ...
+
+
+class ResourcePolicies(Protocol):
+    """A service whose resources have policies of their own."""
+
+    def policy_of(self, arn: str) -> Policy | None:
+        """In force on the resource, from memory; replaced (never changed) with every change."""
+
+
+class Audit(Protocol):
+    def note(self, caller: Caller, need: Need, decision: Decision) -> None:
+        """What a caller needed, and whether it had it."""
+
+
+@dataclass(slots=True)
+class _Known:
+    """What decides for one caller in one region, and what was decided."""
+
+    caller: Caller
+    grants: Grants
+    principal: Principal
+    keys: Keys
+    #: ARN → the managed policy that the session was limited by when this was made.
+    managed: tuple[tuple[str, Policy | None], ...]
+    session: tuple[Policy, ...] | None
+    #: (action, resource) → the decision, and the resource's policy at that time.
+    decisions: dict[tuple[str, str], tuple[Decision, Policy | None]] = field(default_factory=dict)
+
+
+class Authorizer:
+    def __init__(
+        self, mode: AuthMode, principals: Principals, entities: Entities, clock: Clock, audit: Audit | None = None
+    ) -> None:
+        self._mode = mode
+        self._principals = principals
+        self._entities = entities
+        self._clock = clock
+        self._audit = audit
+        #: Everything of everybody is written down, root's too.
+        self._notes_all = mode is AuthMode.AUDIT and audit is not None
+        #: By the prefix of actions: `lambda`.
+        self._policies: dict[str, Callable[[str], Policy | None]] = {"sts": self._trust_of}
+        self._known: dict[tuple[str, str, str], _Known] = {}
+        #: JSON text of a session's policy → compiled. Emptied when full.
+        self._session_policies: dict[str, Policy | None] = {}
+
+    def __repr__(self) -> str:
+        return f"<Authorizer {self._mode} [{len(self._known)} callers known]>"
+
+    def use(self, service: str, policies: ResourcePolicies) -> None:
+        """`policies` are those of the resources of actions `service:…`."""
+        self._policies[service] = policies.policy_of
+
+    def check(
+        self, request: Request, caller: Caller, region: str, operation: AuthorizedOperation, params: Mapping[str, Any]
+    ) -> None:
+        """Raises AWS's refusal where the caller may not."""
+        row = actions.row_of(operation.service, operation.name, operation.method)
+        if row is None:
+            return
+        if caller.kind == "root" and not (row.shared or row.also or self._notes_all):
+            return
+        call = Call(
+            operation.name,
+            region,
+            caller,
+            params,
+            self._entities,
+            operation.method,
+            operation.uri,
+            operation.uri_params,
+        )
+        for need in actions.needs(row, operation.service, call):
+            decision = self._decide(caller, region, need, request)
+            if not decision.allowed:
+                raise _refusal(caller, need, decision, operation.protocol, terse=row.terse)
+
+    def permits(self, caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> bool:
+        return self.decide(caller, action, resource, policy, keys).allowed
+
+    def decide(self, caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> Decision:
+        """For front doors: `policy` is the resource's, `keys` are those of the request."""
+        region = resource.split(":", 5)[3]
+        need = Need(action, resource, keys)
+        return self._passed(caller, need, self._by_policies(caller, region, need, policy, None))
+
+    # ---- one need ----------------------------------------------------------------------------------------------
+
+    def _decide(self, caller: Caller, region: str, need: Need, request: Request) -> Decision:
+        service = need.action.partition(":")[0]
+        if service != "sts" and caller.kind == "root" and is_own(caller, need.resource):
+            return self._passed(caller, need, _ROOT)
+        find = self._policies.get(service)
+        policy = find(need.resource) if find is not None else None
+        return self._passed(caller, need, self._by_policies(caller, region, need, policy, request))
+
+    def _by_policies(
+        self, caller: Caller, region: str, need: Need, policy: Policy | None, request: Request | None
+    ) -> Decision:
+        known = self._about(caller, region)
+        found = known.decisions.get((need.action, need.resource))
+        if found is not None and found[1] is policy:
+            return found[0]
+        context = Circumstances(known.keys, need.keys, request, self._clock.now)
+        decision = authorize(
+            Question(need.action, need.resource, known.principal, context),
+            resource_account=account_of(need.resource) or caller.account,
+            identity=known.grants.identity,
+            boundary=known.grants.boundary,
+            session=known.session,
+            resource=policy,
+            trust=need.action.startswith("sts:") and need.resource.startswith("arn:aws:iam:"),
+        )
+        if not context.varies:
+            if len(known.decisions) >= DECISIONS:
+                known.decisions.clear()
+            known.decisions[need.action, need.resource] = (decision, policy)
+        return decision
+
+    def _passed(self, caller: Caller, need: Need, decision: Decision) -> Decision:
+        """What comes of `decision` in this mode."""
+        if self._audit is not None and (self._notes_all or not decision.allowed):
+            self._audit.note(caller, need, decision)
+        if decision.allowed or self._mode is AuthMode.STRICT or not is_own(caller, need.resource):
+            # Accounts stay apart in every mode.
+            return decision
+        return _LET_PASS
+
+    # ---- about callers -----------------------------------------------------------------------------------------
+
+    def _about(self, caller: Caller, region: str) -> _Known:
+        grants = self._grants(caller)
+        key = (caller.access_key_id, caller.arn, region)
+        known = self._known.get(key)
+        if (
+            known is not None
+            and known.grants is grants
+            and (known.caller is caller or known.caller == caller)
+            and all(self._principals.managed_policy(arn) is policy for arn, policy in known.managed)
+        ):
+            return known
+        if len(self._known) >= CALLERS:
+            self._known.clear()
+        known = self._known[key] = self._learn(caller, region, grants)
+        return known
+
+    def _grants(self, caller: Caller) -> Grants:
+        if self._mode is AuthMode.OFF or caller.kind == "root":
+            return _UNLIMITED
+        return self._principals.grants(caller)
+
+    def _learn(self, caller: Caller, region: str, grants: Grants) -> _Known:
+        arns = caller.session.policy_arns if caller.session is not None else ()
+        managed = tuple((arn, self._principals.managed_policy(arn)) for arn in arns)
+        return _Known(
+            caller=caller,
+            grants=grants,
+            principal=Principal.of_caller(caller),
+            keys=circumstances.of_caller(caller, region, grants.tags),
+            managed=managed,
+            session=self._limits(caller, managed),
+        )
+
+    def _limits(self, caller: Caller, managed: Sequence[tuple[str, Policy | None]]) -> tuple[Policy, ...] | None:
+        """The policies that the session was made with; None where it is not limited."""
+        session = caller.session
+        if self._mode is AuthMode.OFF or session is None:
+            return None
+        if not session.policies and not managed and caller.kind != "federated":
+            return None
+        inline = [self._session_policy(text) for text in session.policies]
+        # One that is gone, or that nobody can read, permits nothing.
+        return tuple(policy for policy in (*inline, *(policy for _, policy in managed)) if policy is not None)
+
+    def _session_policy(self, text: str) -> Policy | None:
+        if text not in self._session_policies:
+            if len(self._session_policies) >= CALLERS:
+                self._session_policies.clear()
+            try:
+                policy = parse(text, kind=PolicyKind.IDENTITY, name="session policy")
+            except MalformedPolicy:
+                policy = None
+            self._session_policies[text] = policy
+        return self._session_policies[text]
+
+    def _trust_of(self, arn: str) -> Policy | None:
+        role = self._principals.role(arn)
+        return role.trust if role is not None else None
+
+
+def within_accounts(caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> bool:
+    """As if everybody might do everything in an account: what `--auth off` means, without an Authorizer."""
+    question = Question(action, resource, Principal.of_caller(caller), keys)
+    account = account_of(resource) or caller.account
+    return authorize(question, resource_account=account, identity=(_EVERYTHING,), resource=policy).allowed
+
+
+def account_of(arn: str) -> str:
+    """ "" for resources that are nobody's: API Gateway's, what AWS manages, `*`."""
+    parts = arn.split(":", 5)
+    return parts[4] if len(parts) == 6 and parts[4] != "aws" else ""
+
+
+def is_own(caller: Caller, arn: str) -> bool:
+    return account_of(arn) in (caller.account, "")
+
+
+def _refusal(caller: Caller, need: Need, decision: Decision, protocol: str, *, terse: bool) -> AwsError:
+    message = need.refusal
+    if not message:
+        resource = need.shown or need.resource
+        message = f"User: {caller.arn} is not authorized to perform: {need.action} on resource: {resource}"
+        if not terse or decision.verdict.statement is not None:
+            message = f"{message} {decision.text(need.action)}"
+    if protocol in ("query", "ec2", "rest-xml"):
+        return UncodedError("AccessDenied", message, 403)
+    # Services of the JSON protocol answer 400 where REST-JSON ones answer 403.
+    return UncodedError("AccessDeniedException", message, 400 if protocol == "json" else 403)
 
 
 class AllowEverything:
     """The start banner says that this one stands here."""
 
-    def check(self, caller: Caller, operation: SignedOperation, params: dict[str, Any]) -> None:
+    def check(
+        self, request: Request, caller: Caller, region: str, operation: AuthorizedOperation, params: Mapping[str, Any]
+    ) -> None:
         """Allows."""

@@ -132,6 +132,15 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     uri_params: Mapping[str, str]
     compiled: CompiledOperation
 
+    @property
+    def method(self) -> str:
+        return self.compiled.model.http.method
+
+    @property
+    def uri(self) -> str:
+        """As the model has it: `/2015-03-31/functions/{FunctionName}`."""
+        return self.compiled.model.http.request_uri
+
 
 def guessed_serializer(protocol: str, service: str | None) -> Serializer:
     """For errors that come before an operation is known."""

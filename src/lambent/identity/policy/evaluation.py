@@ -97,11 +97,13 @@ def authorize(
     resource: Policy | None = None,
     boundary: Policy | None = None,
     session: Sequence[Policy] | None = None,
+    trust: bool = False,
 ) -> Decision:
     """May the question's principal do it?
 
     `identity`: all that is attached to the principal or, for a session, to its role or user, groups included.
     `session`: the policies that the session was made with; None without, () permits nothing.
+    `trust`: `resource` is a role's trust policy, without whose consent nobody comes in, of its own account neither.
     """
     by_identity = combine(identity, question)
     by_resource = evaluate(resource, question, bounded=boundary is not None) if resource is not None else _NONE
@@ -115,7 +117,7 @@ def authorize(
     ):
         if verdict is not None and verdict.effect is Effect.DENY:
             return Decision(False, reason, verdict)
-    granted = _granted(question, resource_account, by_identity, by_resource)
+    granted = _granted(question, resource_account, by_identity, by_resource, trust)
     if not granted.allowed or _is_final(question, resource_account, by_resource):
         return granted
     if by_boundary is not None and by_boundary.effect is not Effect.ALLOW:
@@ -136,7 +138,9 @@ def _is_final(question: Question, resource_account: str, by_resource: Verdict) -
     )
 
 
-def _granted(question: Question, resource_account: str, by_identity: Verdict, by_resource: Verdict) -> Decision:
+def _granted(
+    question: Question, resource_account: str, by_identity: Verdict, by_resource: Verdict, trust: bool
+) -> Decision:
     """Identity and resource policies together: either in one account, both across two."""
     principal = question.principal
     by_resource_allowed = by_resource.effect is Effect.ALLOW
@@ -146,7 +150,7 @@ def _granted(question: Question, resource_account: str, by_identity: Verdict, by
         return Decision(False, Reason.NO_RESOURCE)
     assert principal is not None
     same_account = principal.account == resource_account
-    if not same_account and not by_resource_allowed:
+    if (trust or not same_account) and not by_resource_allowed:
         return Decision(False, Reason.NO_RESOURCE)
     if by_identity.effect is Effect.ALLOW:
         return Decision(True, Reason.ALLOWED_BY_IDENTITY, by_identity)

@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lambent.arn import function_arn
+from lambent.arn import FUNCTION_NAME, function_arn
 from lambent.context import Context
 from lambent.errors import AccessDeniedException, ValidationException
 from lambent.services.lambda_.errors import InvalidParameterValueException, ResourceNotFoundException
 
 LATEST = "$LATEST"
 NAME_LIMIT = 64
-
-_FORM = re.compile(
-    r"(?:arn:(?P<partition>[^:]+):lambda:)?"
-    r"(?:(?P<region>[a-z]+-[a-z0-9-]+-\d):)?"
-    r"(?:(?P<account>\d{12}):)?"
-    r"(?:function:)?"
-    r"(?P<name>[^:]+)"
-    r"(?::(?P<qualifier>[^:]+))?"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +53,7 @@ def function_name(
     if ":" not in text:
         # The form of nearly every call, Invoke's above all: no pattern to match, nothing to compare.
         return FunctionName(context.account, context.region, _checked(text), qualifier)
-    form = _FORM.fullmatch(text)
+    form = FUNCTION_NAME.fullmatch(text)
     if form is None:
         raise InvalidParameterValueException(f"Invalid function name: {text}")
     if form["region"] and form["region"] != context.region:

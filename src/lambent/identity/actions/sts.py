@@ -1,0 +1,58 @@
+"""STS: a role's trust policy is the policy of the resource; who one is, anybody may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lambent.identity.actions.table import Call, Keys, Need, Row, listed_tags, tag_keys
+
+
+def role(call: Call) -> str:
+    arn: str = call.params["RoleArn"]
+    return arn
+
+
+def federated_user(call: Call) -> str:
+    return f"arn:aws:sts::{call.account}:federated-user/{call.params['Name']}"
+
+
+def _tags(call: Call) -> Keys:
+    return tag_keys(listed_tags(call.params.get("Tags")))
+
+
+def _session(call: Call) -> Keys:
+    """Of every action that assuming a role is made of."""
+    params = call.params
+    keys = _tags(call) | {"sts:rolesessionname": (params["RoleSessionName"],)}
+    for member, key in (("ExternalId", "sts:externalid"), ("SourceIdentity", "sts:sourceidentity")):
+        if params.get(member):
+            keys[key] = (params[member],)
+    if params.get("TransitiveTagKeys"):
+        keys["sts:transitivetagkeys"] = params["TransitiveTagKeys"]
+    if params.get("DurationSeconds"):
+        keys["sts:durationseconds"] = (str(params["DurationSeconds"]),)
+    return keys
+
+
+def _tag_session(call: Call) -> Iterable[Need]:
+    if call.params.get("Tags"):
+        yield Need("sts:TagSession", role(call), _session(call))
+
+
+def _set_source(call: Call) -> Iterable[Need]:
+    if call.params.get("SourceIdentity"):
+        yield Need("sts:SetSourceIdentity", role(call), _session(call))
+
+
+ROWS: Mapping[str, Row | None] = {
+    "AssumeRole": Row(role, keys=_session, also=(_tag_session, _set_source), shared=True, terse=True),
+    # Nobody signs these: whom the role trusts is asked where the token has been read.
+    "AssumeRoleWithSAML": None,
+    "AssumeRoleWithWebIdentity": None,
+    "DecodeAuthorizationMessage": Row(),
+    "GetAccessKeyInfo": Row(),
+    # Allowed even where a policy says no: AWS documents it so.
+    "GetCallerIdentity": None,
+    "GetFederationToken": Row(federated_user, keys=_tags),
+    "GetSessionToken": None,
+}
