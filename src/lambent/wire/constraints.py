@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from lambent.errors import AwsError, UncodedError, ValidationException
 from lambent.wire.api_model import Shape
@@ -140,48 +140,66 @@ def validation_error(shape: Shape, value: Mapping[str, Any], dialect: Dialect) -
     code = dialect.validation_code
     failures = _describe_structure(shape, value, "")
     count = len(failures)
-    text = f"{count} validation error{'' if count == 1 else 's'} detected: {'; '.join(failures)}"
+    words = "; ".join(failure.text(shows_values=dialect.shows_values) for failure in failures)
+    text = f"{count} validation error{'' if count == 1 else 's'} detected: {words}"
     return ValidationException(text) if code == "ValidationException" else UncodedError(code, text)
 
 
-def _describe_structure(shape: Shape, value: Mapping[str, Any], prefix: str) -> list[str]:
-    failures: list[str] = []
+class _Failure(NamedTuple):
+    value: Any
+    shape: Shape
+    path: str
+    demand: str
+
+    def text(self, *, shows_values: bool) -> str:
+        # AWS keeps the values of sensitive members out of its messages.
+        if self.value is None:
+            shown = "Value null"
+        elif self.shape.data.sensitive or not shows_values:
+            shown = "Value"
+        else:
+            shown = f"Value '{_text(self.shape, self.value)}'"
+        return f"{shown} at '{self.path}' failed to satisfy constraint: {self.demand}"
+
+
+def _describe_structure(shape: Shape, value: Mapping[str, Any], prefix: str) -> list[_Failure]:
+    failures: list[_Failure] = []
     for name, member in shape.members.items():
         path = prefix + name[:1].lower() + name[1:]
         found = value.get(name)
         if found is not None:
             failures += _describe(member, found, path)
         elif name in shape.required:
-            failures.append(_failure(None, member, path, _NOT_NULL))
+            failures.append(_Failure(None, member, path, _NOT_NULL))
     return failures
 
 
-def _describe(shape: Shape, value: Any, path: str) -> list[str]:
-    own = [_failure(value, shape, path, demand) for demand, met in _demands(shape) if not met(value)]
+def _describe(shape: Shape, value: Any, path: str) -> list[_Failure]:
+    own = [_Failure(value, shape, path, demand) for demand, met in _demands(shape) if not met(value)]
     return own + _describe_inside(shape, value, path)
 
 
-def _describe_inside(shape: Shape, value: Any, path: str) -> list[str]:
+def _describe_inside(shape: Shape, value: Any, path: str) -> list[_Failure]:
     if shape.type == "structure":
         return [] if shape.data.document else _describe_structure(shape, value, path + ".")
     if shape.type == "list":
         return _describe_parts(shape, shape.member, list(enumerate(value, 1)), value, path, "Member")
     if shape.type == "map":
-        keys = [] if _meets(shape.key, value) else [_failure(value, shape, path, _all_of("Map keys", shape.key))]
+        keys = [] if _meets(shape.key, value) else [_Failure(value, shape, path, _all_of("Map keys", shape.key))]
         return keys + _describe_parts(shape, shape.value, list(value.items()), value, path, "Map value")
     return []
 
 
 def _describe_parts(
     whole: Shape, part: Shape, items: list[tuple[Any, Any]], value: Any, path: str, noun: str
-) -> list[str]:
+) -> list[_Failure]:
     """The whole answers for what is asked of each of its parts; what is asked inside of a part has its own path."""
     present = [item for _, item in items if item is not None]
-    failures = [] if _meets(part, present) else [_failure(value, whole, path, _all_of(noun, part))]
+    failures = [] if _meets(part, present) else [_Failure(value, whole, path, _all_of(noun, part))]
     for place, item in items:
         inner = f"{path}.{place}.member"
         if item is None:
-            failures.append(_failure(None, part, inner, _NOT_NULL))
+            failures.append(_Failure(None, part, inner, _NOT_NULL))
         else:
             failures += _describe_inside(part, item, inner)
     return failures
@@ -194,12 +212,6 @@ def _meets(shape: Shape, values: Iterable[Any]) -> bool:
 
 def _all_of(noun: str, part: Shape) -> str:
     return f"{noun} must satisfy constraint: [{', '.join(demand for demand, _ in _demands(part))}]"
-
-
-def _failure(value: Any, shape: Shape, path: str, demand: str) -> str:
-    # AWS keeps the values of sensitive members out of its messages.
-    shown = "Value null" if value is None else "Value" if shape.data.sensitive else f"Value '{_text(shape, value)}'"
-    return f"{shown} at '{path}' failed to satisfy constraint: {demand}"
 
 
 def _demands(shape: Shape) -> list[tuple[str, Check]]:

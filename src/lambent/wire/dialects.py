@@ -16,6 +16,8 @@ READ_LATE: Mapping[str, str] = {"apigateway": "apigateway", "apigatewayv2": "api
 class Dialect:
     #: Code of an error that the model's constraints find.
     validation_code: str = "ValidationException"
+    #: Whether what is said of a value that fails a constraint repeats it.
+    shows_values: bool = True
     #: Code and text for a required member that is not there, where the service has its own; `{}` is the member.
     missing: tuple[str, str] | None = None
     #: Whether lengths, patterns, enumerations and required members are checked here; S3 answers with errors of its own.
@@ -113,7 +115,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "logs": Dialect(validation_code="InvalidParameterException"),
     "apigatewayv2": Dialect(validation_code="BadRequestException"),
     "sts": Dialect(validation_code="ValidationError"),
-    "iam": Dialect(validation_code="ValidationError"),
+    "iam": Dialect(validation_code="ValidationError", shows_values=False),
     "sns": Dialect(validation_code="ValidationError"),
     "sqs": Dialect(
         error_namespace="com.amazonaws.sqs#",

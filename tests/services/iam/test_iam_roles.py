@@ -1,0 +1,177 @@
+"""Roles over the wire: what each answer shows and leaves out, as recorded from AWS."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from typing import Any
+
+import pytest
+from iam_helpers import ACCOUNT, allow, body, no_such, refused, trust
+
+
+@pytest.fixture
+def role(iam: Any) -> str:
+    name = f"role-{time.monotonic_ns()}"
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust())
+    return name
+
+
+def test_a_role_is_shown_as_each_operation_shows_it(iam: Any) -> None:
+    tags = [{"Key": "somekey", "Value": "somevalue"}]
+    created = iam.create_role(
+        RoleName="shown",
+        Path="/shown/",
+        AssumeRolePolicyDocument=trust(),
+        Description="what it is for",
+        MaxSessionDuration=7200,
+        Tags=tags,
+    )["Role"]
+    assert re.fullmatch(r"AROA[A-Z2-7]{17}", created["RoleId"])
+    common = {
+        "Path": "/shown/",
+        "RoleName": "shown",
+        "RoleId": created["RoleId"],
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/shown/shown",
+        "CreateDate": created["CreateDate"],
+        "AssumeRolePolicyDocument": json.loads(trust()),
+    }
+    more = {"Description": "what it is for", "MaxSessionDuration": 7200}
+    assert created == {**common, "Tags": tags}
+    assert iam.get_role(RoleName="shown")["Role"] == {**common, **more, "Tags": tags, "RoleLastUsed": {}}
+    assert body(iam.list_roles(PathPrefix="/shown/")) == {"Roles": [{**common, **more}], "IsTruncated": False}
+
+
+def test_what_is_not_given_has_aws_defaults(iam: Any, role: str) -> None:
+    found = iam.get_role(RoleName=role)["Role"]
+    assert found["MaxSessionDuration"] == 3600
+    assert found["Path"] == "/"
+    assert not {"Description", "Tags", "PermissionsBoundary"} & found.keys()
+
+
+def test_updates_change_what_they_name(iam: Any, role: str) -> None:
+    iam.update_role(RoleName=role, Description="first", MaxSessionDuration=43200)
+    iam.update_role(RoleName=role)
+    described = iam.update_role_description(RoleName=role, Description="second")["Role"]
+    assert described["Description"] == "second"
+    assert not {"MaxSessionDuration", "RoleLastUsed"} & described.keys()
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=trust("ec2.amazonaws.com"))
+    found = iam.get_role(RoleName=role)["Role"]
+    assert (found["Description"], found["MaxSessionDuration"]) == ("second", 43200)
+    assert found["AssumeRolePolicyDocument"] == json.loads(trust("ec2.amazonaws.com"))
+    iam.update_role(RoleName=role, Description="")
+    assert iam.get_role(RoleName=role)["Role"]["Description"] == ""
+
+
+def test_what_is_not_there_is_named(iam: Any) -> None:
+    for call, more in (
+        (iam.get_role, {}),
+        (iam.delete_role, {}),
+        (iam.update_role, {}),
+        (iam.update_role_description, {"Description": ""}),
+        (iam.update_assume_role_policy, {"PolicyDocument": trust()}),
+        (iam.put_role_policy, {"PolicyName": "p", "PolicyDocument": allow("s3:*")}),
+        (iam.get_role_policy, {"PolicyName": "p"}),
+        (iam.delete_role_policy, {"PolicyName": "p"}),
+        (iam.list_role_policies, {}),
+        (iam.list_attached_role_policies, {}),
+        (iam.put_role_permissions_boundary, {"PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess"}),
+    ):
+        with refused(*no_such("role", "nothing")):
+            call(RoleName="nothing", **more)
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("this is not valid json", "This policy contains invalid Json"),
+        (
+            trust().replace("sts:AssumeRole", "s3:GetObject"),
+            "AssumeRole policy may only specify STS AssumeRole actions.",
+        ),
+        (trust().replace('"Effect"', '"Resource": "*", "Effect"'), "Has prohibited field Resource"),
+        (allow("sts:AssumeRole"), "Missing required field Principal"),
+        (trust().replace("Service", "AWS").replace("lambda.amazonaws.com", "nobody"), None),
+    ],
+)
+def test_trust_policies_are_read_as_aws_reads_them(iam: Any, role: str, document: str, message: str | None) -> None:
+    with refused("MalformedPolicyDocument", message, 400):
+        iam.create_role(RoleName="never", AssumeRolePolicyDocument=document)
+    with refused("MalformedPolicyDocument", message, 400):
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=document)
+
+
+def test_white_space_of_a_trust_policy_does_not_count(iam: Any, role: str) -> None:
+    statement = json.loads(trust())["Statement"][0]
+    statement["Condition"] = {"StringEquals": {"aws:SourceAccount": ["0" * 12] * 120}}
+    document = {"Version": "2012-10-17", "Statement": [statement]}
+    indented = json.dumps(document, indent=8)
+    assert len(indented) > 2048 > len(json.dumps(document, separators=(",", ":")))
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=indented)
+    statement["Condition"]["StringEquals"]["aws:SourceAccount"] *= 2
+    with refused("LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048", 409):
+        iam.update_assume_role_policy(RoleName=role, PolicyDocument=json.dumps(document))
+
+
+def test_a_role_is_deleted_once_nothing_hangs_on_it(iam: Any, role: str) -> None:
+    arn = "arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
+    iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+    iam.put_role_policy(RoleName=role, PolicyName="own", PolicyDocument=allow("s3:*"))
+    with refused("DeleteConflict", "Cannot delete entity, must detach all policies first.", 409):
+        iam.delete_role(RoleName=role)
+    iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+    with refused("DeleteConflict", "Cannot delete entity, must delete policies first.", 409):
+        iam.delete_role(RoleName=role)
+    iam.delete_role_policy(RoleName=role, PolicyName="own")
+    iam.delete_role(RoleName=role)
+    with refused(*no_such("role", role)):
+        iam.get_role(RoleName=role)
+
+
+def test_roles_are_refused_by_quota_name_and_path(iam: Any, role: str) -> None:
+    with refused("EntityAlreadyExists", f"Role with name {role} already exists.", 409):
+        iam.create_role(RoleName=role, AssumeRolePolicyDocument=trust())
+    with refused("InvalidInput", None, 400):
+        iam.create_role(RoleName="x", Path="/aws-service-role/x/", AssumeRolePolicyDocument=trust())
+    with refused("ValidationError", None, 400):
+        iam.create_role(RoleName="x", MaxSessionDuration=43201, AssumeRolePolicyDocument=trust())
+
+
+# ---- permissions boundaries ----------------------------------------------------------------------------------------
+
+
+def test_a_boundary_is_put_shown_counted_and_removed(iam: Any, role: str) -> None:
+    arn = iam.create_policy(PolicyName=f"{role}-bound", PolicyDocument=allow("s3:*"))["Policy"]["Arn"]
+    shown = {"PermissionsBoundaryType": "Policy", "PermissionsBoundaryArn": arn}
+    created = iam.create_role(RoleName=f"{role}-bounded", AssumeRolePolicyDocument=trust(), PermissionsBoundary=arn)[
+        "Role"
+    ]
+    assert created["PermissionsBoundary"] == shown
+    iam.put_role_permissions_boundary(RoleName=role, PermissionsBoundary=arn)
+    iam.create_user(UserName=f"{role}-user", PermissionsBoundary=arn)
+    assert iam.get_role(RoleName=role)["Role"]["PermissionsBoundary"] == shown
+    assert iam.get_user(UserName=f"{role}-user")["User"]["PermissionsBoundary"] == shown
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    assert (policy["AttachmentCount"], policy["PermissionsBoundaryUsageCount"]) == (0, 3)
+    with refused("DeleteConflict", "Cannot delete a policy attached to entities.", 409):
+        iam.delete_policy(PolicyArn=arn)
+    iam.delete_role_permissions_boundary(RoleName=role)
+    iam.delete_user_permissions_boundary(UserName=f"{role}-user")
+    iam.delete_role(RoleName=f"{role}-bounded")
+    assert "PermissionsBoundary" not in iam.get_role(RoleName=role)["Role"]
+    iam.delete_policy(PolicyArn=arn)
+
+
+def test_a_boundary_is_a_policy_that_exists(iam: Any, role: str) -> None:
+    invalid = f"arn:aws:iam::{ACCOUNT}:not_a_policy/invalid"
+    missing = f"arn:aws:iam::{ACCOUNT}:policy/nonexistent-policy"
+    for call, more in (
+        (iam.put_role_permissions_boundary, {"RoleName": role}),
+        (iam.create_role, {"RoleName": "never", "AssumeRolePolicyDocument": trust()}),
+        (iam.create_user, {"UserName": "never"}),
+    ):
+        with refused("InvalidInput", f"ARN {invalid} is not valid.", 400):
+            call(PermissionsBoundary=invalid, **more)
+        with refused("NoSuchEntity", f"Scope ARN: {missing} does not exist or is not attachable.", 404):
+            call(PermissionsBoundary=missing, **more)
