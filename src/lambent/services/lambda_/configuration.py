@@ -2,7 +2,7 @@
 
 option                         | here
 -------------------------------|-------------------------------------------------------------------------------------
-Role                           | syntax (by the model) and account checked; existence and trust follow with IAM
+Role                           | acted on: it must exist and trust Lambda (`execution_roles`); functions act as it
 Runtime                        | any id of AWS's; a retired one is logged; one not installed here fails at Invoke
 Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Environment, Tags, Publish | acted on
 Architectures                  | acted on: one that is not this machine's fails at Invoke
@@ -27,8 +27,7 @@ from typing import Any
 import msgspec
 
 from lambent.arn import Arn
-from lambent.context import Context
-from lambent.errors import AccessDeniedException, ValidationException
+from lambent.errors import ValidationException
 from lambent.services.lambda_ import variables
 from lambent.services.lambda_.domain import Settings, Vpc
 from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
@@ -68,7 +67,7 @@ _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
 }
 
 
-def created_settings(context: Context, params: dict[str, Any], referenced: Referenced) -> Settings:
+def created_settings(params: dict[str, Any], referenced: Referenced) -> Settings:
     """The settings of a new function, AWS's defaults for what is not given."""
     if params.get("PackageType") == "Image":
         raise UnsupportedHere("PackageType Image", "container images cannot be run yet; use Zip.")
@@ -77,11 +76,11 @@ def created_settings(context: Context, params: dict[str, Any], referenced: Refer
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
     base = Settings(role=params["Role"], runtime=params["Runtime"], handler=params["Handler"])
-    base = updated_settings(context, base, params, referenced)
+    base = updated_settings(base, params, referenced)
     return msgspec.structs.replace(base, architecture=architecture(params) or base.architecture)
 
 
-def updated_settings(context: Context, current: Settings, params: dict[str, Any], referenced: Referenced) -> Settings:
+def updated_settings(current: Settings, params: dict[str, Any], referenced: Referenced) -> Settings:
     """`current` with what `params` give; raises AWS's error for the first option that is wrong or refused."""
     refuse_unsupported(params)
     changes: dict[str, Any] = {
@@ -107,8 +106,6 @@ def updated_settings(context: Context, current: Settings, params: dict[str, Any]
     settings: Settings = msgspec.structs.replace(current, **changes, **_logging(current, params.get("LoggingConfig")))
     _check_limits(settings)
     _check_reach(settings, "file_systems" in changes)
-    if "role" in changes:
-        _check_role(context, settings.role)
     if "runtime" in changes:
         _check_runtime(settings.runtime)
     return settings
@@ -194,12 +191,6 @@ def _check_limits(settings: Settings) -> None:
                 f"1 validation error detected: Value '{value}' at '{where}' failed to satisfy constraint: "
                 f"Member must have value less than or equal to {limit}"
             )
-
-
-def _check_role(context: Context, role: str) -> None:
-    arn = Arn.parse(role)
-    if arn is None or arn.account != context.account:
-        raise AccessDeniedException("Cross-account pass role is not allowed.")
 
 
 def _check_runtime(runtime: str) -> None:

@@ -22,6 +22,7 @@ from lambent.services.lambda_.code.links import CodeLinks
 from lambent.services.lambda_.code.storage_limit import StorageLimit
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.directory import Directory
+from lambent.services.lambda_.execution_roles import ExecutionRoles
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.layers.store import LayerStore
 from lambent.services.lambda_.operations.aliases import AliasOperations
@@ -73,6 +74,7 @@ class LambdaService:
         host_suffix: str = "",
         use_runtime: Callable[[str], None] = lambda runtime: None,
         file_systems: FileSystems | None = None,
+        roles: ExecutionRoles | None = None,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change."""
         self._database = database
@@ -107,7 +109,17 @@ class LambdaService:
         references = References(database, self._layers, self._code, file_systems or FileSystems())
         code_signing = CodeSigningOperations(database, signing_store, signing, functions, clock)
         self.operations: Sequence[object] = (
-            FunctionOperations(database, self._store, functions, references, signing, self._code, self.links, clock),
+            FunctionOperations(
+                database,
+                self._store,
+                functions,
+                references,
+                roles or ExecutionRoles(None),
+                signing,
+                self._code,
+                self.links,
+                clock,
+            ),
             CodeOperations(functions, references, signing, self._code, clock),
             code_signing,
             LayerOperations(database, self._layers, storage, self._code, self.links, clock),

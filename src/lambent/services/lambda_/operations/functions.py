@@ -17,6 +17,7 @@ from lambent.services.lambda_.errors import (
     InvalidParameterValueException,
     ResourceConflictException,
 )
+from lambent.services.lambda_.execution_roles import ExecutionRoles
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name, is_alias, latest_name
 from lambent.services.lambda_.operations.code import uploaded_zip
 from lambent.services.lambda_.references import References
@@ -32,6 +33,7 @@ class FunctionOperations:
         store: FunctionStore,
         functions: Functions,
         references: References,
+        roles: ExecutionRoles,
         signing: Signing,
         code: CodeStore,
         links: CodeLinks,
@@ -41,6 +43,7 @@ class FunctionOperations:
         self._store = store
         self._functions = functions
         self._references = references
+        self._roles = roles
         self._signing = signing
         self._code = code
         self._links = links
@@ -51,7 +54,8 @@ class FunctionOperations:
         if name.qualifier not in (None, LATEST):
             raise InvalidParameterValueException(f"A function is created without a qualifier: {name.name}")
         referenced = await self._references.look_up(context, params)
-        settings = configuration.created_settings(context, params, referenced)
+        settings = configuration.created_settings(params, referenced)
+        self._roles.check(context, settings.role)
         environment = configuration.updated_environment(None, params)
         function_tags = tags.checked(params.get("Tags") or {})
         data = uploaded_zip(params["Code"], verb="creating")
@@ -96,6 +100,9 @@ class FunctionOperations:
         name = latest_name(context, params, action="UpdateFunctionConfiguration")
         configuration.refuse_unsupported(params)
         referenced = await self._references.look_up(context, params)
+        if params.get("Role") is not None:
+            await self._functions.find(name)
+            self._roles.check(context, params["Role"])
         if referenced.layers:
             await self._signing.admit(name.key)
 
@@ -104,7 +111,7 @@ class FunctionOperations:
                 self._references.check_size_now(function.package, referenced.layers)
             return function.updated(
                 self._clock.now(),
-                settings=configuration.updated_settings(context, function.settings, params, referenced),
+                settings=configuration.updated_settings(function.settings, params, referenced),
                 environment=configuration.updated_environment(function.environment, params),
             )
 
