@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +12,7 @@ from lambent.services.iam.domain import (
     Bounded,
     Entity,
     Group,
+    InstanceProfile,
     ManagedPolicy,
     PolicyVersion,
     Role,
@@ -50,6 +51,15 @@ def described_role(role: Role) -> Described:
 
 def listed_role(role: Role) -> Described:
     return {**_role(role), **_description(role.description), "MaxSessionDuration": role.max_session_s}
+
+
+def nested_role(role: Role) -> Described:
+    """Inside another entity, and of a service's own."""
+    return _role(role)
+
+
+def instance_profile(profile: InstanceProfile, roles: Iterable[Role]) -> Described:
+    return {**_entity(profile, "InstanceProfile"), "Roles": [nested_role(role) for role in roles]}
 
 
 def policy(policy: ManagedPolicy, attached: int, bounds: int) -> Described:

@@ -55,4 +55,7 @@ class OutsideAccount(AccessDenied):
 
 def not_found(noun: str, name: str) -> NoSuchEntityException:
     """`The user with name x cannot be found.`"""
+    if noun == "instance profile":
+        # Recorded: the one noun that IAM speaks of otherwise.
+        return NoSuchEntityException(f"Instance Profile {name} cannot be found.")
     return NoSuchEntityException(f"The {noun} with name {name} cannot be found.")

@@ -12,8 +12,12 @@ from lambent.services.iam.operations.attachments import AttachmentOperations
 from lambent.services.iam.operations.boundaries import BoundaryOperations
 from lambent.services.iam.operations.groups import GroupOperations
 from lambent.services.iam.operations.inline_policies import InlinePolicyOperations
+from lambent.services.iam.operations.instance_profiles import InstanceProfileOperations
 from lambent.services.iam.operations.policies import PolicyOperations
+from lambent.services.iam.operations.policy_uses import PolicyUseOperations
 from lambent.services.iam.operations.roles import RoleOperations
+from lambent.services.iam.operations.service_linked_roles import ServiceLinkedRoleOperations
+from lambent.services.iam.operations.tags import TagOperations
 from lambent.services.iam.operations.users import UserOperations
 from lambent.services.iam.store import EntityStore
 from lambent.storage.database import Database
@@ -34,6 +38,10 @@ class IamService:
             AttachmentOperations(entities),
             BoundaryOperations(entities),
             AccessKeyOperations(entities, secrets),
+            TagOperations(entities),
+            InstanceProfileOperations(entities),
+            ServiceLinkedRoleOperations(entities),
+            PolicyUseOperations(entities),
         )
 
     async def start(self) -> None:

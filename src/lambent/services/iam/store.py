@@ -28,6 +28,7 @@ from lambent.services.iam import managed
 from lambent.services.iam.domain import (
     KINDS,
     Entity,
+    InstanceProfile,
     KeyUse,
     ManagedPolicy,
     Relation,
@@ -242,6 +243,8 @@ def already_exists(entity: Entity) -> EntityAlreadyExistsException:
         return EntityAlreadyExistsException(
             f"A policy called {entity.name} already exists. Duplicate names are not allowed."
         )
+    if isinstance(entity, InstanceProfile):
+        return EntityAlreadyExistsException(f"Instance Profile {entity.name} already exists.")
     noun = entity.noun[0].upper() + entity.noun[1:]
     return EntityAlreadyExistsException(f"{noun} with name {entity.name} already exists.")
 
