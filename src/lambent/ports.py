@@ -5,7 +5,7 @@ Implementations live elsewhere and are put together in `app.py`; nothing here do
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -13,6 +13,7 @@ from typing import Protocol
 import msgspec
 
 from lambent.context import Caller
+from lambent.errors import AwsError
 
 # ---- functions as the data plane sees them ----------------------------------------------------------------------
 
@@ -59,6 +60,10 @@ class FunctionVersion:
     environment_key: str = ""
     #: ReservedConcurrentExecutions, None without.
     reserved_concurrency: int | None = None
+    #: TenancyConfig PER_TENANT: every invocation names a tenant, and no two tenants share an environment.
+    per_tenant: bool = False
+    #: RecursiveLoop Allow: it may run in loops as long as it likes.
+    allows_recursion: bool = False
 
 
 class FunctionDirectory(Protocol):
@@ -87,6 +92,8 @@ class Invocation(msgspec.Struct, frozen=True):
     trace_id: str = ""
     #: Return the last 4 KB of the log.
     log_tail: bool = False
+    #: X-Amz-Tenant-Id, "" without.
+    tenant_id: str = ""
 
 
 class InvocationRecord(msgspec.Struct, frozen=True):
@@ -107,6 +114,12 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     #: Such as Runtime.ExitError or Sandbox.Timedout; None on success.
     error_type: str | None
     log_stream: str
+    #: The ARN as invoked, with its qualifier if the caller named one.
+    invoked_arn: str = ""
+    tenant_id: str = ""
+    #: None where the version has no provisioned concurrency; else whether the environment was a provisioned one
+    #: (False: the invocation spilled over).
+    provisioned: bool | None = None
 
 
 class InvokeResult(msgspec.Struct, frozen=True):
@@ -119,6 +132,32 @@ class InvokeResult(msgspec.Struct, frozen=True):
     record: InvocationRecord
 
 
+class Provision(msgspec.Struct, frozen=True):
+    """Provisioned concurrency of one version, as far as it is."""
+
+    requested: int = 0
+    #: Environments that exist, those that still initialise among them.
+    allocated: int = 0
+    #: Environments that have initialised, busy or not.
+    available: int = 0
+    #: Why the last one that was started did not come to be, "" where it did.
+    failure: str = ""
+
+
+class FunctionConcurrency(msgspec.Struct, frozen=True):
+    """What one function uses at this moment: gauges for metrics."""
+
+    account: str
+    region: str
+    name: str
+    #: Executions under way, those that wait for an environment among them.
+    running: int
+    #: ReservedConcurrentExecutions, None without.
+    reserved: int | None
+    #: Version → (executions under its provisioned concurrency, its amount).
+    provisioned: Mapping[str, tuple[int, int]]
+
+
 class Invoker(Protocol):
     """The one door to function code."""
 
@@ -126,8 +165,23 @@ class Invoker(Protocol):
         """Run it to its end.
 
         A function's own failure is a result; raises an AwsError for what Lambda refuses or fails at itself
-        (TooManyRequestsException, InvalidRuntimeException, ServiceException).
+        (TooManyRequestsException, RecursiveInvocationException, InvalidRuntimeException, ServiceException).
         """
+
+    def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:
+        """ReservedConcurrentExecutions of a function are this many from now on, whether it runs or not."""
+
+    def provision(self, function: FunctionVersion, amount: int) -> None:
+        """Keep this many environments of the version ready from now on; 0: no more."""
+
+    def provision_of(self, function: FunctionVersion) -> Provision:
+        """How far that is."""
+
+    def concurrency(self) -> Sequence[FunctionConcurrency]:
+        """What every function that was invoked uses now."""
+
+    def forget(self, account: str, region: str, name: str) -> None:
+        """The function is gone: so are its reservation and what was provisioned for it."""
 
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
         """This version (None: every one) changed or is gone: its environments finish what they run and go."""
@@ -148,8 +202,10 @@ class Asker:
     source_account: str = ""
     #: NONE | AWS_IAM where a function URL asks, else "".
     url_auth_type: str = ""
-    #: An authenticated principal (AWS_IAM): its ARN and account decide instead of `principal`.
+    #: An authenticated principal (AWS_IAM): its policies decide together with the function's, instead of `principal`.
     caller: Caller | None = None
+    #: Condition keys (lower-case) of the request that `caller` made; they have no say in what asker this is.
+    circumstances: Mapping[str, Sequence[str]] = field(default_factory=dict, compare=False)
 
 
 class FunctionCalls(Protocol):
@@ -168,6 +224,96 @@ class FunctionCalls(Protocol):
 
         Raises ResourceNotFoundException, AccessDeniedException, and what `Invoker.invoke` raises.
         """
+
+
+# ---- asynchronous invocation ----------------------------------------------------------------------------------------
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True):
+    """One asynchronous invocation: to be done, however many attempts it takes. Stored; a new field needs a default."""
+
+    account: str
+    region: str
+    #: Of the function.
+    name: str
+    #: As it was invoked, "" without: an alias with weights picks a version at each attempt.
+    qualifier: str
+    #: The same for all attempts.
+    request_id: str
+    #: JSON text already checked for syntax.
+    payload: bytes
+    client_context: str = ""
+    trace_id: str = ""
+
+
+class EventSink(Protocol):
+    """Takes events for functions: from Invoke, and from services that push (S3, SNS, EventBridge)."""
+
+    async def accept(self, event: Event) -> None:
+        """Returns once it is on disk: from then on it is done at least once or ends in its destination."""
+
+    def forget(self, account: str, region: str, name: str, qualifier: str | None = None) -> None:
+        """The function (None), version or alias is gone, and with it the events that wait for it."""
+
+
+class EventRules(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How events of one function, version or alias are treated: an EventInvokeConfig, or AWS's defaults."""
+
+    retries: int = 2
+    max_age_s: int = 21_600
+    #: ARNs, "" without.
+    on_success: str = ""
+    on_failure: str = ""
+
+
+class EventRulesDirectory(Protocol):
+    def find(self, account: str, region: str, name: str, qualifier: str) -> EventRules:
+        """For functions invoked with `qualifier` ("" without), from memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What an event came to, on its way to a destination or a dead-letter queue."""
+
+    #: Where to: an ARN.
+    target: str
+    #: The function that it is sent for, and whose execution role sends it.
+    function: FunctionVersion
+    request_id: str
+    trace_id: str
+    #: The destination record (JSON), or of a dead letter the event itself.
+    body: bytes
+    #: Whether the event succeeded; what EventBridge tells in its detail-type.
+    success: bool = False
+    #: Message attributes of a dead letter: RequestID, ErrorCode (a number), ErrorMessage.
+    attributes: Mapping[str, str | int] = field(default_factory=dict)
+
+
+class Destination(Protocol):
+    """One kind of target: functions now; queues, topics, buses and buckets once these services are here."""
+
+    def exists(self, arn: str) -> bool:
+        """Whether there is such a target, from memory."""
+
+    async def deliver(self, delivery: Delivery) -> None:
+        """Returns once it is on disk; raises the AwsError of a target that does not take it."""
+
+
+class Destinations(Protocol):
+    """Every kind, by the service in the target's ARN."""
+
+    def serves(self, service: str) -> bool:
+        """Whether deliveries can go to targets of `service` (`sqs`)."""
+
+    def exists(self, arn: str) -> bool: ...
+
+
+class EventMetrics(Protocol):
+    """Takes what becomes of events: the AWS/Lambda metrics of asynchronous invocation."""
+
+    def count(self, name: str, event: Event, value: float = 1.0) -> None:
+        """`name`: AsyncEventsReceived, AsyncEventAge (ms), AsyncEventsDropped, DestinationDeliveryFailures,
+        DeadLetterErrors."""
 
 
 # ---- function URLs -------------------------------------------------------------------------------------------------
@@ -233,6 +379,13 @@ class RecordSink(Protocol):
     """Takes every invocation record: metrics, billing."""
 
     def record(self, record: InvocationRecord) -> None: ...
+
+
+class RefusalSink(Protocol):
+    """Takes every invocation that was refused before it ran and so has no record."""
+
+    def refused(self, function: FunctionVersion, invocation: Invocation, error: AwsError) -> None:
+        """`error`: TooManyRequestsException (with its `reason`) or RecursiveInvocationException."""
 
 
 # ---- identity ------------------------------------------------------------------------------------------------------
