@@ -36,7 +36,7 @@ def of_caller(caller: Caller, region: str, tags: Mapping[str, str]) -> dict[str,
     keys: dict[str, Sequence[str]] = {
         "aws:principalarn": (caller.principal_arn or caller.arn,),
         "aws:principalaccount": (caller.account,),
-        "aws:principaltype": (_KINDS[caller.kind],),
+        "aws:principaltype": (_KINDS.get(caller.kind, "Anonymous"),),
         "aws:userid": (caller.user_id,),
         "aws:requestedregion": (region,),
         "aws:principalisawsservice": ("false",),

@@ -17,7 +17,6 @@ from lambent.context import Caller, Context
 from lambent.errors import AwsError, NotImplementedOperation
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult
 from lambent.services.lambda_.operations.invoke import InvokeOperations
-from lambent.services.lambda_.permissions.decisions import Decisions
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
 CONTEXT = Context(
@@ -66,7 +65,7 @@ class Echo:
 
 
 def invoke(invoker: Echo | None = None, directory: OneFunction | None = None, **params: Any) -> dict[str, Any]:
-    operations = InvokeOperations(directory or OneFunction(), Decisions(), invoker or Echo())
+    operations = InvokeOperations(directory or OneFunction(), invoker or Echo())
     return asyncio.run(operations.Invoke(CONTEXT, {"FunctionName": "hello", **params}))
 
 
@@ -206,7 +205,7 @@ def test_the_request_id_goes_along() -> None:
 
 def test_the_trace_header_goes_along() -> None:
     echo = Echo()
-    operations = InvokeOperations(OneFunction(), Decisions(), echo)
+    operations = InvokeOperations(OneFunction(), echo)
     asyncio.run(operations.Invoke(msgspec.structs.replace(CONTEXT, trace_id="Root=1-2-3"), {"FunctionName": "hello"}))
     assert echo.asked[0].trace_id == "Root=1-2-3"
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lambent.context import Caller
+from lambent.identity.actions import EntityFacts
 from lambent.identity.policy import Effect, Policy, PolicyKind, Principal, Question, evaluate, parse
 from lambent.identity.principals import Grants, RoleFacts
 from lambent.ports import SigningIdentity
 from lambent.services.iam import managed
-from lambent.services.iam.domain import Bounded, Entity, Group, Holder, ManagedPolicy, Role, User
+from lambent.services.iam.domain import Bounded, Entity, Group, Holder, ManagedPolicy, Role, User, key_of
 from lambent.storage.secrets import SecretBox
 
 #: Of whoever exists no more.
@@ -28,6 +29,8 @@ class Directory:
         #: Every entity by its id.
         self._entities: dict[str, Entity] = {}
         self._by_arn: dict[str, Entity] = {}
+        #: By account, kind and name as names are told apart.
+        self._by_name: dict[tuple[str, str, str], Entity] = {}
         #: Active access keys.
         self._keys: dict[str, SigningIdentity] = {}
         # Compiled of the above, by ARN.
@@ -83,6 +86,13 @@ class Directory:
             compiled = self._policies[arn] = parse(policy.default.document, kind=PolicyKind.IDENTITY, name=arn)
         return compiled
 
+    def facts(self, account: str, kind: str, name: str) -> EntityFacts | None:
+        """Implements identity.actions.Entities."""
+        entity = self._by_name.get((account, kind, key_of(name)))
+        if entity is None:
+            return None
+        return EntityFacts(entity.arn, entity.tags, entity.boundary if isinstance(entity, Bounded) else "")
+
     # ---- for IAM's own operations ------------------------------------------------------------------------------
 
     def find(self, arn: str) -> Entity | None:
@@ -101,6 +111,7 @@ class Directory:
         self._forget(entity.id)
         self._entities[entity.id] = entity
         self._by_arn[entity.arn] = entity
+        self._by_name[entity.account, entity.kind, key_of(entity.name)] = entity
         if isinstance(entity, User):
             self._put_keys(entity)
         self._drop_compiled(entity)
@@ -110,14 +121,17 @@ class Directory:
         self._drop_compiled(entity)
 
     def clear(self) -> None:
-        for table in (self._entities, self._by_arn, self._keys, self._grants, self._roles, self._policies):
+        for table in (self._entities, self._by_arn, self._by_name, self._keys):
             table.clear()
+        for compiled in (self._grants, self._roles, self._policies):
+            compiled.clear()
 
     def _forget(self, entity_id: str) -> None:
         known = self._entities.pop(entity_id, None)
         if known is None:
             return
         self._by_arn.pop(known.arn, None)
+        self._by_name.pop((known.account, known.kind, key_of(known.name)), None)
         self._drop_compiled(known)
         if isinstance(known, User):
             for key in known.access_keys:

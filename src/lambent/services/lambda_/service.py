@@ -13,6 +13,8 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.identity.authorization import within_accounts
+from lambent.identity.policy import Policy
 from lambent.ports import Invoker
 from lambent.services.lambda_.aliases.changes import Aliases
 from lambent.services.lambda_.aliases.store import AliasStore
@@ -24,6 +26,7 @@ from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.execution_roles import ExecutionRoles
 from lambent.services.lambda_.file_systems import FileSystems
+from lambent.services.lambda_.layers.policies import LayerPolicies
 from lambent.services.lambda_.layers.store import LayerStore
 from lambent.services.lambda_.operations.aliases import AliasOperations
 from lambent.services.lambda_.operations.code import CodeOperations
@@ -40,7 +43,7 @@ from lambent.services.lambda_.operations.tags import TaggedFunctions, TagOperati
 from lambent.services.lambda_.operations.urls import UrlOperations
 from lambent.services.lambda_.operations.versions import VersionOperations
 from lambent.services.lambda_.permissions.changes import Permissions
-from lambent.services.lambda_.permissions.decisions import Decisions
+from lambent.services.lambda_.permissions.decisions import Decisions, Permits
 from lambent.services.lambda_.permissions.store import PolicyStore
 from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.references import References
@@ -75,8 +78,12 @@ class LambdaService:
         use_runtime: Callable[[str], None] = lambda runtime: None,
         file_systems: FileSystems | None = None,
         roles: ExecutionRoles | None = None,
+        permits: Permits = within_accounts,
     ) -> None:
-        """`use_runtime` is told of the runtime of every function that exists, at once and again at each change."""
+        """`use_runtime` is told of the runtime of every function that exists, at once and again at each change.
+
+        `permits` decides for callers that have policies of their own.
+        """
         self._database = database
         self._store = FunctionStore(secrets)
         self._layers = LayerStore()
@@ -84,7 +91,8 @@ class LambdaService:
         self.directory = Directory(self._code, use_runtime)
         #: Function URLs, for their door.
         self.urls = Urls()
-        decisions = Decisions()
+        self._decisions = decisions = Decisions(permits)
+        self._layer_policies = LayerPolicies()
         #: Functions as other services and front doors call them.
         self.calls = Calls(self.directory, decisions, invoker)
         self.links = CodeLinks(secrets.derive("code links"), self._code, clock)
@@ -122,11 +130,11 @@ class LambdaService:
             ),
             CodeOperations(functions, references, signing, self._code, clock),
             code_signing,
-            LayerOperations(database, self._layers, storage, self._code, self.links, clock),
-            LayerPermissionOperations(database, self._layers),
+            LayerOperations(database, self._layers, self._layer_policies, storage, self._code, self.links, clock),
+            LayerPermissionOperations(database, self._layers, self._layer_policies),
             VersionOperations(functions),
             AliasOperations(aliases),
-            InvokeOperations(self.directory, decisions, invoker),
+            InvokeOperations(self.directory, invoker),
             RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
@@ -142,6 +150,8 @@ class LambdaService:
         await self._functions.start()
         await self._code.start(await self._database.read(self._referenced_packages))
         await self._permissions.start()
+        for layer in await self._database.read(self._layers.with_policies):
+            self._layer_policies.put(layer, layer.policy)
         await self._function_urls.start()
         self._collector = asyncio.get_running_loop().create_task(self._collect_for_ever(), name="package collector")
 
@@ -157,7 +167,12 @@ class LambdaService:
         """Forget every function and every layer of every account."""
         await self._functions.delete_all()
         await self._database.write(self._layers.delete_all)
+        self._layer_policies.clear()
         await self.collect(at_once=True)
+
+    def policy_of(self, arn: str) -> Policy | None:
+        """The resource policy of a function, version, alias or layer version. Implements ResourcePolicies."""
+        return self._decisions.policy_of(arn) or self._layer_policies.policy_of(arn)
 
     async def collect(self, *, at_once: bool = False) -> None:
         """Remove packages that nothing uses: on second sight, or `at_once` where no environment can use them."""

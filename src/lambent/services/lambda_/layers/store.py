@@ -121,6 +121,12 @@ class LayerStore:
         )
         return [_layer(row) for row in rows.mappings()]
 
+    def with_policies(self, tx: Connection) -> list[LayerVersion]:
+        """Every version that has one, of all accounts."""
+        return [
+            _layer(row) for row in tx.execute(select(versions).where(versions.c.statements.is_not(None))).mappings()
+        ]
+
     def referenced_packages(self, tx: Connection) -> set[str]:
         return set(tx.execute(select(versions.c.code_sha256).distinct()).scalars())
 

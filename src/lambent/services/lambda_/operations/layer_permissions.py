@@ -16,6 +16,7 @@ from lambent.services.lambda_.layers.domain import (
     with_statement,
     without_statement,
 )
+from lambent.services.lambda_.layers.policies import LayerPolicies
 from lambent.services.lambda_.layers.store import LayerStore
 from lambent.services.lambda_.operations.layers import checked_number
 from lambent.services.lambda_.permissions.domain import encoded
@@ -23,9 +24,10 @@ from lambent.storage.database import Database
 
 
 class LayerPermissionOperations:
-    def __init__(self, database: Database, layers: LayerStore) -> None:
+    def __init__(self, database: Database, layers: LayerStore, policies: LayerPolicies) -> None:
         self._database = database
         self._layers = layers
+        self._policies = policies
 
     async def AddLayerVersionPermission(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name, number = _meant(context, params, "AddLayerVersionPermission")
@@ -33,25 +35,26 @@ class LayerPermissionOperations:
             name.version_arn(number), params["StatementId"], params["Principal"], params.get("OrganizationId")
         )
 
-        def add(tx: Connection) -> LayerPolicy:
+        def add(tx: Connection) -> tuple[LayerVersion, LayerPolicy]:
             layer = self._found(tx, name, number)
             policy = with_statement(layer.policy, statement, params.get("RevisionId"))
             self._layers.set_policy(tx, layer, policy)
-            return policy
+            return layer, policy
 
-        policy = await self._database.write(add)
+        layer, policy = await self._database.write(add)
+        self._policies.put(layer, policy)
         return {"Statement": encoded(statement), "RevisionId": policy.revision_id}
 
     async def RemoveLayerVersionPermission(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name, number = _meant(context, params, "RemoveLayerVersionPermission")
 
-        def remove(tx: Connection) -> None:
+        def remove(tx: Connection) -> tuple[LayerVersion, LayerPolicy | None]:
             layer = self._found(tx, name, number)
-            self._layers.set_policy(
-                tx, layer, without_statement(layer.policy, params["StatementId"], params.get("RevisionId"))
-            )
+            policy = without_statement(layer.policy, params["StatementId"], params.get("RevisionId"))
+            self._layers.set_policy(tx, layer, policy)
+            return layer, policy
 
-        await self._database.write(remove)
+        self._policies.put(*await self._database.write(remove))
         return {}
 
     async def GetLayerVersionPolicy(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lambent.services.lambda_.layers.domain import (
     not_authorized,
     parse_version_arn,
 )
+from lambent.services.lambda_.layers.policies import LayerPolicies
 from lambent.services.lambda_.layers.store import LayerStore
 from lambent.services.lambda_.names import version_number
 from lambent.services.lambda_.operations.code import uploaded_zip
@@ -32,6 +33,7 @@ class LayerOperations:
         self,
         database: Database,
         layers: LayerStore,
+        policies: LayerPolicies,
         storage: StorageLimit,
         code: CodeStore,
         links: CodeLinks,
@@ -39,6 +41,7 @@ class LayerOperations:
     ) -> None:
         self._database = database
         self._layers = layers
+        self._policies = policies
         self._storage = storage
         self._code = code
         self._links = links
@@ -125,6 +128,7 @@ class LayerOperations:
         name.check_owned(context, "lambda:DeleteLayerVersion")
         # What is not there is deleted; functions that use the version keep it.
         await self._database.write(lambda tx: self._layers.delete(tx, name, number))
+        self._policies.remove(name.version_arn(number))
         return {}
 
     async def _get(self, context: Context, name: LayerName, number: int) -> dict[str, Any]:

@@ -1,14 +1,16 @@
 """Who may invoke what, from memory: resource policies, and what they said the last times they were asked.
 
-Rebuilt from the rows at start, replaced after each commit. Used on the event loop only. Identity-based policies do not
-exist here yet, so an authenticated principal of the function's own account may invoke it unless its policy says no.
+Rebuilt from the rows at start, replaced after each commit. Used on the event loop only. Services and visitors of URLs
+have resource policies alone; authenticated principals have policies of their own, which `permits` knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from lambent.arn import function_arn, function_of
+from lambent.context import Caller
+from lambent.identity.authorization import Keys, within_accounts
 from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate
 from lambent.ports import Asker
 from lambent.services.lambda_.names import LATEST
@@ -21,8 +23,15 @@ KNOWN_LIMIT = 10_000
 ANYBODY = "*"
 
 
+#: May the caller do this to a resource with this policy, under these circumstances?
+Permits = Callable[[Caller, str, str, Policy | None, Keys], bool]
+
+
 class Decisions:
-    def __init__(self) -> None:
+    """Implements identity.authorization.ResourcePolicies for functions, versions and aliases."""
+
+    def __init__(self, permits: Permits = within_accounts) -> None:
+        self._permits = permits
         #: By function, then by qualifier, `$LATEST` for the function itself.
         self._policies: dict[Key, dict[str, ResourcePolicy]] = {}
         #: Those that were asked.
@@ -52,6 +61,9 @@ class Decisions:
 
     def allows(self, arn: str, asker: Asker) -> bool:
         """May `asker` invoke the function, version or alias at `arn`?"""
+        if asker.caller is not None:
+            # What was decided of it is remembered elsewhere, together with all else that it may do.
+            return self._ask(arn, asker)
         known = self._known.get((arn, asker))
         return self._decide(arn, asker) if known is None else known
 
@@ -60,6 +72,10 @@ class Decisions:
             self._known.clear()
         allowed = self._known[arn, asker] = self._ask(arn, asker)
         return allowed
+
+    def policy_of(self, arn: str) -> Policy | None:
+        found = function_of(arn)
+        return None if found is None else self._policy(found[0], found[1] or LATEST)
 
     def _ask(self, arn: str, asker: Asker) -> bool:
         found = function_of(arn)
@@ -71,10 +87,17 @@ class Decisions:
         alias_or_version = None if qualifier == LATEST else qualifier
         policy = self._policy(key, alias_or_version or LATEST)
         resource = function_arn(region, account, name, alias_or_version)
-        is_own = asker.caller is not None and asker.caller.account == account
         # Since October 2025 a URL needs both: the URL to be invoked, and the function through it.
         actions = (INVOKE_URL, INVOKE) if asker.url_auth_type else (INVOKE,)
-        return all(_permits(policy, action, resource, asker, is_own) for action in actions)
+        return all(self._allows(policy, action, resource, asker) for action in actions)
+
+    def _allows(self, policy: Policy | None, action: str, resource: str, asker: Asker) -> bool:
+        if asker.caller is not None:
+            return self._permits(asker.caller, action, resource, policy, _context(action, asker))
+        if policy is None:
+            return False
+        principal = Principal.anonymous() if asker.principal == ANYBODY else Principal.service(asker.principal)
+        return evaluate(policy, Question(action, resource, principal, _context(action, asker))).effect is Effect.ALLOW
 
     def _policy(self, key: Key, qualifier: str) -> Policy | None:
         compiled = self._compiled.get((key, qualifier))
@@ -90,22 +113,9 @@ class Decisions:
         self._known.clear()
 
 
-def _permits(policy: Policy | None, action: str, resource: str, asker: Asker, is_own: bool) -> bool:
-    if policy is None:
-        return is_own
-    effect = evaluate(policy, Question(action, resource, _principal(asker), _context(action, asker))).effect
-    return effect is Effect.ALLOW or (is_own and effect is not Effect.DENY)
-
-
-def _principal(asker: Asker) -> Principal:
-    if asker.caller is not None:
-        return Principal.of_caller(asker.caller)
-    return Principal.anonymous() if asker.principal == ANYBODY else Principal.service(asker.principal)
-
-
 def _context(action: str, asker: Asker) -> Mapping[str, Sequence[str]]:
     """Condition keys of `action`. Organizations and Alexa's tokens do not exist here, so their keys never do."""
-    context: dict[str, Sequence[str]] = {}
+    context: dict[str, Sequence[str]] = dict(asker.circumstances)
     if asker.source_arn:
         context["aws:sourcearn"] = (asker.source_arn,)
     if asker.source_account:
