@@ -26,10 +26,12 @@ from lambent.clock import Clock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
+from lambent.edge.documents import getter
 from lambent.edge.doors import Doors
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
+from lambent.edge.http_proxy import HttpProxy
 from lambent.edge.late_apis import Apis, LateApis
 from lambent.edge.local import LocalRoutes
 from lambent.edge.operator import OperatorCheck
@@ -54,7 +56,7 @@ from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
-from lambent.services.sts.operations import StsOperations
+from lambent.services.sts.service import StsService
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox, SecretError
@@ -191,11 +193,15 @@ class App:
         await functions.start()
         stack.push_async_callback(functions.stop)
 
-        sts = StsOperations(
-            sessions,
-            iam.directory,
-            AuthorizationMessages(secrets.derive("authorization messages")),
-            self._clock,
+        issuer_proxy = HttpProxy()
+        stack.push_async_callback(issuer_proxy.stop)
+        sts = StsService(
+            sessions=sessions,
+            principals=iam.directory,
+            messages=AuthorizationMessages(secrets.derive("authorization messages")),
+            issuers=config.oidc,
+            get=getter(issuer_proxy),
+            clock=self._clock,
             strict=config.auth is AuthMode.STRICT,
         )
 
@@ -223,7 +229,7 @@ class App:
                 "lambda": functions.operations,
                 "logs": [LogsOperations(logs)],
                 "iam": iam.operations,
-                "sts": [sts],
+                "sts": sts.operations,
             },
             late={name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
             doors=Doors(

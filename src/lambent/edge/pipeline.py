@@ -28,6 +28,8 @@ FAILURES: Mapping[str, tuple[str, str]] = {
     "lambda": ("ServiceException", "The service encountered an internal error."),
     "s3": ("InternalError", "We encountered an internal error. Please try again."),
 }
+#: Who sends what nobody signs; only STS has such operations, and STS is the same in every region.
+_UNSIGNED = Verified(Caller.anonymous(), "us-east-1")
 
 
 class RequestEntityTooLargeException(AwsError):
@@ -123,7 +125,7 @@ class Pipeline:
 
     def _read(self, request: Request, operation: wire.Operation) -> tuple[Verified, dict[str, Any]]:
         # Who, before what: nothing of a body is looked at until its sender is known.
-        verified = self._gate.verify(request, operation)
+        verified = _UNSIGNED if operation.is_unsigned else self._gate.verify(request, operation)
         return verified, wire.parse(operation, request)
 
 

@@ -88,6 +88,8 @@ class OperationData(msgspec.Struct, rename="camel", frozen=True):
     deprecated: bool = False
     endpoint: EndpointTraits | None = None
     requestcompression: RequestCompression | None = None
+    #: `none` where nobody signs; "" says nothing.
+    authtype: str = ""
 
 
 class Metadata(msgspec.Struct, rename="camel", frozen=True):
@@ -182,6 +184,7 @@ class OperationModel:
         self.name = data.name
         self.http = data.http
         self.deprecated = data.deprecated
+        self.is_unsigned = data.authtype == "none"
         self.encodings = data.requestcompression.encodings if data.requestcompression else ()
         self.host_prefix = data.endpoint.host_prefix if data.endpoint else ""
         self._data = data

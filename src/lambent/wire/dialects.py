@@ -48,7 +48,7 @@ class Dialect:
     bare_xml_roots: frozenset[str] = frozenset()
     #: An XML error is an `Error` element without an envelope.
     bare_xml_errors: bool = False
-    #: XML namespace of answers where the model has none.
+    #: XML namespace of answers where the model has none, and of errors that come before there is an operation.
     xml_namespace: str | None = None
     #: Root elements of XML answers that are not named after the output's shape, by operation.
     xml_roots: Mapping[str, str] = field(default_factory=dict)

@@ -133,6 +133,11 @@ class Operation(msgspec.Struct, frozen=True, eq=False):
     compiled: CompiledOperation
 
     @property
+    def is_unsigned(self) -> bool:
+        """Of the few that anybody may send without a signature."""
+        return self.compiled.model.is_unsigned
+
+    @property
     def method(self) -> str:
         return self.compiled.model.http.method
 
