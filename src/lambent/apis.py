@@ -12,6 +12,7 @@ from lambent.edge.execute_api.http.gateway import HttpApiGateway
 from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.function_url.door import Gate
 from lambent.edge.http_proxy import HttpProxy
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.ports import FunctionCalls, LogSink
 from lambent.services.apigateway.service import ApiGatewayService
 from lambent.services.apigatewayv2.service import ApiGatewayV2Service
@@ -27,6 +28,7 @@ class Apis:
         database: Database,
         functions: FunctionCalls,
         gate: Gate,
+        decide: Decide = within_accounts,
         logs: LogSink,
         clock: Clock,
         workers: Executor,
@@ -40,13 +42,16 @@ class Apis:
             snapshots=self._rest.snapshots,
             functions=functions,
             gate=gate,
+            decide=decide,
             proxy=self._proxy,
             logs=access_logs,
             clock=clock,
             workers=workers,
         )
         self._rest.use_tester(rest.tester)
-        self._gateway = HttpApiGateway(self._http.snapshots, functions, self._proxy, access_logs, gate, clock, workers)
+        self._gateway = HttpApiGateway(
+            self._http.snapshots, functions, self._proxy, access_logs, gate, clock, workers, decide
+        )
         self.door = ExecuteApiDoor([rest, self._gateway])
 
     async def start(self) -> None:

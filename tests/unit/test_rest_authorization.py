@@ -101,7 +101,8 @@ def test_callers_of_other_accounts_need_the_policy_of_the_api() -> None:
     assert answer.status == 403
     assert answer.json() == {
         "Message": f"User: {STRANGER.arn} is not authorized to perform: execute-api:Invoke on resource: "
-        f"arn:aws:execute-api:us-east-1:********9012:{API}/prod/GET/x"
+        f"arn:aws:execute-api:us-east-1:********9012:{API}/prod/GET/x "
+        "because no resource-based policy allows the execute-api:Invoke action"
     }
     assert answer.headers["x-amzn-errortype"] == "AccessDeniedException"
     world = World(methods, policy=resource_policy({"Effect": "Allow", "Principal": {"AWS": STRANGER.account}}))

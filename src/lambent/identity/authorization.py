@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
 from lambent.clock import Clock
 from lambent.config import AuthMode
 from lambent.context import Caller
@@ -27,6 +29,8 @@ CALLERS = 4096
 DECISIONS = 1024
 
 Keys = Mapping[str, Sequence[str]]
+#: May the caller do this to a resource with this policy, under these circumstances?
+Decide = Callable[[Caller, str, str, Policy | None, Keys], Decision]
 
 _ROOT = Decision(True, Why.ALLOWED_ROOT)
 #: In `audit`, of what would have been refused.
@@ -131,13 +135,12 @@ class Authorizer:
             if not decision.allowed:
                 raise _refusal(caller, need, decision, operation.protocol, terse=row.terse)
 
-    def permits(self, caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> bool:
-        return self.decide(caller, action, resource, policy, keys).allowed
-
     def decide(self, caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> Decision:
         """For front doors: `policy` is the resource's, `keys` are those of the request."""
         region = resource.split(":", 5)[3]
         need = Need(action, resource, keys)
+        if caller.kind == "role" and not caller.access_key_id:
+            caller = self._named(caller)
         return self._passed(caller, need, self._by_policies(caller, region, need, policy, None))
 
     # ---- one need ----------------------------------------------------------------------------------------------
@@ -181,6 +184,13 @@ class Authorizer:
             # Accounts stay apart in every mode.
             return decision
         return _LET_PASS
+
+    def _named(self, caller: Caller) -> Caller:
+        """A session that a service made for itself, with the id that the role has now."""
+        role = self._principals.role(caller.principal_arn)
+        if role is None or caller.session is None:
+            return caller
+        return msgspec.structs.replace(caller, user_id=f"{role.role_id}:{caller.session.name}")
 
     # ---- about callers -----------------------------------------------------------------------------------------
 
@@ -244,11 +254,11 @@ class Authorizer:
         return role.trust if role is not None else None
 
 
-def within_accounts(caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> bool:
+def within_accounts(caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> Decision:
     """As if everybody might do everything in an account: what `--auth off` means, without an Authorizer."""
     question = Question(action, resource, Principal.of_caller(caller), keys)
     account = account_of(resource) or caller.account
-    return authorize(question, resource_account=account, identity=(_EVERYTHING,), resource=policy).allowed
+    return authorize(question, resource_account=account, identity=(_EVERYTHING,), resource=policy)
 
 
 def account_of(arn: str) -> str:

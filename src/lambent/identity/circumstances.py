@@ -104,6 +104,12 @@ class Circumstances(Mapping[str, Sequence[str]]):
         return None if computed is None else (computed,)
 
 
+def of_request(request: Request, now: float) -> dict[str, Sequence[str]]:
+    """All that a request says of itself, for front doors."""
+    found = {key: compute(request, lambda: now) for key, compute in _OF_REQUEST.items()}
+    return {key: (value,) for key, value in found.items() if value is not None}
+
+
 def _header(name: bytes) -> Callable[[Request | None, Callable[[], float]], str | None]:
     def read(request: Request | None, _now: Callable[[], float]) -> str | None:
         value = request.header(name) if request is not None else None

@@ -257,7 +257,7 @@ def test_another_account_uses_a_version_as_far_as_its_policy_says(start_region: 
         (other.delete_layer_version, "DeleteLayerVersion"),
         (other.get_layer_version_policy, "GetLayerVersionPolicy"),
     ):
-        assert refused(operation, LayerName=layer, VersionNumber=1) == denied(action, layer)
+        assert refused(operation, LayerName=layer, VersionNumber=1) == denied(action, arn)
 
 
 # ---- functions with layers ----------------------------------------------------------------------------------------

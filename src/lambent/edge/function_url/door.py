@@ -19,6 +19,7 @@ from lambent.edge.http_events import cors, payload_v2, responses
 from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts
 from lambent.errors import AwsError
+from lambent.identity import circumstances
 from lambent.identity.faults import SignedOperation
 from lambent.identity.sigv4 import Verified
 from lambent.ports import Asker, FunctionCalls, UrlDirectory, UrlTarget
@@ -90,7 +91,12 @@ class FunctionUrlDoor:
                 caller = await self._caller(request, target)
             except AwsError as error:
                 return answers.not_authenticated(error)
-            asker = Asker(principal=caller.arn, url_auth_type=target.auth_type, caller=caller)
+            asker = Asker(
+                caller.arn,
+                url_auth_type=target.auth_type,
+                caller=caller,
+                circumstances=circumstances.of_request(request, self._clock.now()),
+            )
         facts = Facts.of(request, address, self._clock.now())
         event = payload_v2.event(facts, api=_api(target, address, caller), authorizer=_authorizer(caller))
         if len(event) > BODY_LIMIT:

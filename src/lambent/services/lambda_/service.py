@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
-from lambent.identity.authorization import within_accounts
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
 from lambent.ports import Invoker
 from lambent.services.lambda_.aliases.changes import Aliases
@@ -43,7 +43,7 @@ from lambent.services.lambda_.operations.tags import TaggedFunctions, TagOperati
 from lambent.services.lambda_.operations.urls import UrlOperations
 from lambent.services.lambda_.operations.versions import VersionOperations
 from lambent.services.lambda_.permissions.changes import Permissions
-from lambent.services.lambda_.permissions.decisions import Decisions, Permits
+from lambent.services.lambda_.permissions.decisions import Decisions
 from lambent.services.lambda_.permissions.store import PolicyStore
 from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.references import References
@@ -78,11 +78,11 @@ class LambdaService:
         use_runtime: Callable[[str], None] = lambda runtime: None,
         file_systems: FileSystems | None = None,
         roles: ExecutionRoles | None = None,
-        permits: Permits = within_accounts,
+        decide: Decide = within_accounts,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change.
 
-        `permits` decides for callers that have policies of their own.
+        `decide` says for callers that have policies of their own.
         """
         self._database = database
         self._store = FunctionStore(secrets)
@@ -91,7 +91,7 @@ class LambdaService:
         self.directory = Directory(self._code, use_runtime)
         #: Function URLs, for their door.
         self.urls = Urls()
-        self._decisions = decisions = Decisions(permits)
+        self._decisions = decisions = Decisions(decide)
         self._layer_policies = LayerPolicies()
         #: Functions as other services and front doors call them.
         self.calls = Calls(self.directory, decisions, invoker)

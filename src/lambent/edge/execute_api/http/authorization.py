@@ -11,11 +11,14 @@ from lambent.edge.execute_api.http.failures import authorizer_broken, forbidden
 from lambent.edge.execute_api.http.jwt_authorizer import JwtAuthorizers
 from lambent.edge.execute_api.http.lambda_authorizer import LambdaAuthorizers
 from lambent.errors import AwsError
+from lambent.identity import circumstances
+from lambent.identity.authorization import Decide
 from lambent.identity.credential import claimed_credential
 from lambent.identity.faults import SignedOperation
 from lambent.identity.sigv4 import Verified
 from lambent.request import Request
 
+ACTION = "execute-api:Invoke"
 #: Hashing a body of this size takes longer than handing it to a thread.
 LARGE_BODY = 256 * 1024
 
@@ -34,8 +37,11 @@ class _Signed:
 
 
 class Authorization:
-    def __init__(self, gate: Gate, tokens: JwtAuthorizers, functions: LambdaAuthorizers, workers: Executor) -> None:
+    def __init__(
+        self, gate: Gate, decide: Decide, tokens: JwtAuthorizers, functions: LambdaAuthorizers, workers: Executor
+    ) -> None:
         self._gate = gate
+        self._decide = decide
         self._tokens = tokens
         self._functions = functions
         self._workers = workers
@@ -70,4 +76,9 @@ class Authorization:
         is_foreign = verified.region != api.region or caller.account != api.account
         if is_foreign and claimed_credential(request) is not None:
             raise forbidden(f"{caller.arn} is not authorized to call this API")
+        if not is_foreign:
+            keys = circumstances.of_request(request, exchange.facts.now)
+            decision = self._decide(caller, ACTION, exchange.arn, None, keys)
+            if not decision.allowed:
+                raise forbidden(f"{caller.arn} is not authorized to call this API {decision.text(ACTION)}")
         exchange.caller = caller

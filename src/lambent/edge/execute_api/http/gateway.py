@@ -31,6 +31,7 @@ from lambent.edge.execute_api.throttle import TokenBuckets
 from lambent.edge.http_events import cors
 from lambent.edge.http_events.request_facts import Facts, text_of
 from lambent.edge.http_proxy import HttpProxy
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.signing_keys import SigningKeys
 from lambent.ports import FunctionCalls
 from lambent.request import Request, Response
@@ -51,6 +52,7 @@ class HttpApiGateway:
         gate: Gate,
         clock: Clock,
         workers: Executor,
+        decide: Decide = within_accounts,
     ) -> None:
         self._snapshots = snapshots
         self._clock = clock
@@ -59,7 +61,7 @@ class HttpApiGateway:
         self._keys = SigningKeys(getter(proxy), clock)
         self._grants: AuthorizerCache[Grant] = AuthorizerCache(clock)
         self._authorization = Authorization(
-            gate, JwtAuthorizers(self._keys, clock), LambdaAuthorizers(functions, self._grants), workers
+            gate, decide, JwtAuthorizers(self._keys, clock), LambdaAuthorizers(functions, self._grants), workers
         )
         self._functions = LambdaIntegrations(functions)
         self._servers = HttpIntegrations(proxy)

@@ -23,6 +23,7 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.lambda_authorizer import LambdaAuthorizers
 from lambent.errors import AwsError
+from lambent.identity.authorization import Decide
 from lambent.identity.faults import SignedOperation
 from lambent.identity.policy import Effect, Principal, Question, Verdict, combine
 from lambent.identity.sigv4 import Verified
@@ -49,8 +50,9 @@ class _Signed:
 
 
 class Authorization:
-    def __init__(self, gate: Gate, authorizers: LambdaAuthorizers, workers: Executor) -> None:
+    def __init__(self, gate: Gate, decide: Decide, authorizers: LambdaAuthorizers, workers: Executor) -> None:
         self._gate = gate
+        self._decide = decide
         self._authorizers = authorizers
         self._workers = workers
 
@@ -69,32 +71,25 @@ class Authorization:
             await self._caller(exchange)
 
     def _check_anonymous(self, exchange: Exchange) -> None:
-        verdict = _by_policy(exchange, Principal.anonymous(), ())
+        verdict = _by_policy(exchange)
         if verdict.effect is not Effect.ALLOW:
-            raise _denied_by_policy(exchange, "anonymous", verdict)
+            raise _denied_by_policy(exchange, verdict)
 
     async def _check_signed(self, exchange: Exchange) -> None:
         exchange.caller = caller = await self._caller(exchange)
-        context = [
-            ("aws:principalarn", caller.arn),
-            ("aws:principalaccount", caller.account),
-            ("aws:userid", caller.user_id),
-        ]
-        verdict = _by_policy(exchange, Principal.of_caller(caller), context)
-        # The callers of the account itself may do everything, as long as no identity has policies of its own.
-        owns = caller.account == exchange.api.definition.account
-        if verdict.effect is Effect.DENY or (verdict.effect is Effect.NONE and not owns):
-            raise _denied_by_policy(exchange, caller.arn, verdict)
+        decision = self._decide(caller, ACTION, exchange.arn, exchange.api.policy, _context(exchange))
+        if not decision.allowed:
+            raise _not_authorized(exchange, caller.arn, f" {decision.text(ACTION)}")
 
     async def _check_custom(self, exchange: Exchange, method: Method) -> None:
-        by_policy = _by_policy(exchange, Principal.anonymous(), ())
+        by_policy = _by_policy(exchange)
         if by_policy.effect is Effect.DENY:
-            raise _denied_by_policy(exchange, "anonymous", by_policy)
+            raise _denied_by_policy(exchange, by_policy)
         authorizer = exchange.api.definition.authorizers.get(method.authorizer_id or "")
         if authorizer is None:
             raise misconfigured("The method has no authorizer")
         grant = await self._authorizers.ask(exchange, authorizer)
-        question = Question(ACTION, exchange.arn, None, _context(exchange, ()))
+        question = Question(ACTION, exchange.arn, None, _context(exchange))
         effect = combine((grant.policy,), question).effect
         if effect is Effect.DENY or (effect is Effect.NONE and by_policy.effect is not Effect.ALLOW):
             words = _EXPLICITLY if effect is Effect.DENY else ""
@@ -122,14 +117,15 @@ def _is_signed(request: Request) -> bool:
     return request.header(b"authorization") is not None or b"X-Amz-Credential=" in request.query
 
 
-def _by_policy(exchange: Exchange, principal: Principal, context: Sequence[tuple[str, str]]) -> Verdict:
+def _by_policy(exchange: Exchange) -> Verdict:
+    """What it says of whoever is not known."""
     policy = exchange.api.policy
     if policy is None:
         return Verdict(Effect.NONE)
-    return combine((policy,), Question(ACTION, exchange.arn, principal, _context(exchange, context)))
+    return combine((policy,), Question(ACTION, exchange.arn, Principal.anonymous(), _context(exchange)))
 
 
-def _context(exchange: Exchange, more: Sequence[tuple[str, str]]) -> dict[str, Sequence[str]]:
+def _context(exchange: Exchange) -> dict[str, Sequence[str]]:
     facts = exchange.facts
     context: dict[str, Sequence[str]] = {
         "aws:sourceip": (facts.source_ip,),
@@ -141,17 +137,18 @@ def _context(exchange: Exchange, more: Sequence[tuple[str, str]]) -> dict[str, S
     referer = facts.header("referer")
     if referer is not None:
         context["aws:referer"] = (referer,)
-    for name, value in more:
-        context[name] = (value,)
     return context
 
 
-def _denied_by_policy(exchange: Exchange, user: str, verdict: Verdict) -> GatewayError:
+def _denied_by_policy(exchange: Exchange, verdict: Verdict) -> GatewayError:
+    return _not_authorized(exchange, "anonymous", _EXPLICITLY if verdict.effect is Effect.DENY else "")
+
+
+def _not_authorized(exchange: Exchange, user: str, why: str) -> GatewayError:
     api = exchange.api.definition
     # AWS shows strangers the end of an account's number alone.
     resource = exchange.arn.replace(f":{api.account}:", f":{'*' * 8}{api.account[-4:]}:", 1)
-    words = _EXPLICITLY if verdict.effect is Effect.DENY else ""
-    return _denied(exchange, f"User: {user} is not authorized to perform: {ACTION} on resource: {resource}{words}")
+    return _denied(exchange, f"User: {user} is not authorized to perform: {ACTION} on resource: {resource}{why}")
 
 
 def _denied(exchange: Exchange, message: str) -> GatewayError:

@@ -30,6 +30,7 @@ from lambent.edge.execute_api.throttle import TokenBuckets
 from lambent.edge.http_events.errors import json_error
 from lambent.edge.http_events.request_facts import Facts, extended_id, text_of
 from lambent.edge.http_proxy import HttpProxy
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.ports import FunctionCalls
 from lambent.request import Request, Response
 from lambent.services.apigateway.domain import ANY, Method, MethodSettings
@@ -51,6 +52,7 @@ class RestGateway:
         snapshots: Snapshots,
         functions: FunctionCalls,
         gate: Gate,
+        decide: Decide = within_accounts,
         proxy: HttpProxy,
         logs: AccessLogs,
         clock: Clock,
@@ -65,7 +67,7 @@ class RestGateway:
         calls = TimedCalls(functions)
         cache: AuthorizerCache[Grant] = AuthorizerCache(clock)
         authorizers = LambdaAuthorizers(calls, cache, clock)
-        self._authorization = Authorization(gate, authorizers, workers)
+        self._authorization = Authorization(gate, decide, authorizers, workers)
         self._execution = Execution(calls, proxy, clock, workers)
         #: What the control plane tests methods and authorizers with.
         self.tester = RestTester(self._execution, authorizers, clock)

@@ -1,16 +1,15 @@
 """Who may invoke what, from memory: resource policies, and what they said the last times they were asked.
 
 Rebuilt from the rows at start, replaced after each commit. Used on the event loop only. Services and visitors of URLs
-have resource policies alone; authenticated principals have policies of their own, which `permits` knows.
+have resource policies alone; authenticated principals have policies of their own, which `decide` knows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from lambent.arn import function_arn, function_of
-from lambent.context import Caller
-from lambent.identity.authorization import Keys, within_accounts
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Effect, Policy, Principal, Question, evaluate
 from lambent.ports import Asker
 from lambent.services.lambda_.names import LATEST
@@ -23,15 +22,11 @@ KNOWN_LIMIT = 10_000
 ANYBODY = "*"
 
 
-#: May the caller do this to a resource with this policy, under these circumstances?
-Permits = Callable[[Caller, str, str, Policy | None, Keys], bool]
-
-
 class Decisions:
     """Implements identity.authorization.ResourcePolicies for functions, versions and aliases."""
 
-    def __init__(self, permits: Permits = within_accounts) -> None:
-        self._permits = permits
+    def __init__(self, decide: Decide = within_accounts) -> None:
+        self._decide_for = decide
         #: By function, then by qualifier, `$LATEST` for the function itself.
         self._policies: dict[Key, dict[str, ResourcePolicy]] = {}
         #: Those that were asked.
@@ -93,7 +88,7 @@ class Decisions:
 
     def _allows(self, policy: Policy | None, action: str, resource: str, asker: Asker) -> bool:
         if asker.caller is not None:
-            return self._permits(asker.caller, action, resource, policy, _context(action, asker))
+            return self._decide_for(asker.caller, action, resource, policy, _context(action, asker)).allowed
         if policy is None:
             return False
         principal = Principal.anonymous() if asker.principal == ANYBODY else Principal.service(asker.principal)
