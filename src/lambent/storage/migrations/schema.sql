@@ -1,3 +1,17 @@
+CREATE TABLE account_aliases (
+	account VARCHAR NOT NULL, 
+	alias VARCHAR NOT NULL, 
+	PRIMARY KEY (account), 
+	UNIQUE (alias)
+);
+CREATE TABLE accounts (
+	id VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	created INTEGER NOT NULL, 
+	access_key_id VARCHAR NOT NULL, 
+	secret BLOB NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE TABLE alembic_version (
 	version_num VARCHAR(32) NOT NULL, 
 	CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)

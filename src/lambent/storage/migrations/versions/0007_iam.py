@@ -1,4 +1,4 @@
-"""IAM's entities, what they refer to, and when access keys were last used."""
+"""IAM's entities, what they refer to, when access keys were last used; accounts, and the aliases of these."""
 
 from __future__ import annotations
 
@@ -34,4 +34,17 @@ def upgrade() -> None:
         sa.Column("used", sa.Integer, nullable=False),
         sa.Column("service", sa.String, nullable=False),
         sa.Column("region", sa.String, nullable=False),
+    )
+    op.create_table(
+        "accounts",
+        sa.Column("id", sa.String, primary_key=True),
+        sa.Column("name", sa.String, nullable=False),
+        sa.Column("created", sa.Integer, nullable=False),
+        sa.Column("access_key_id", sa.String, nullable=False),
+        sa.Column("secret", sa.LargeBinary, nullable=False),
+    )
+    op.create_table(
+        "account_aliases",
+        sa.Column("account", sa.String, primary_key=True),
+        sa.Column("alias", sa.String, nullable=False, unique=True),
     )
