@@ -5,7 +5,7 @@ Implementations live elsewhere and are put together in `app.py`; nothing here do
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -114,6 +114,8 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     #: Such as Runtime.ExitError or Sandbox.Timedout; None on success.
     error_type: str | None
     log_stream: str
+    #: The function's ARN as the request named it.
+    invoked_arn: str = ""
     #: The ARN as invoked, with its qualifier if the caller named one.
     invoked_arn: str = ""
     tenant_id: str = ""
@@ -375,10 +377,37 @@ class LogSink(Protocol):
         """A writer; group and stream appear with the first event. Neither awaits nor raises."""
 
 
+class LogReader(Protocol):
+    """Is shown log events as they are stored: what they say may mean something beyond the log."""
+
+    def read_events(self, account: str, region: str, times: Sequence[int], messages: Sequence[bytes]) -> None:
+        """Events of one stream. Runs on the event loop for every line that is logged, so it must be quick."""
+
+
+# ---- metrics and billing -------------------------------------------------------------------------------------------
+
+
 class RecordSink(Protocol):
-    """Takes every invocation record: metrics, billing."""
+    """Takes every invocation record, and every request that was refused for too many: metrics, billing."""
 
     def record(self, record: InvocationRecord) -> None: ...
+
+    def throttled(self, function: FunctionVersion, invoked_arn: str) -> None: ...
+
+
+class MetricSink(Protocol):
+    """Metrics of AWS/Lambda that no invocation record tells."""
+
+    def count(self, arn: str, metric: str, value: float = 1.0, unit: str = "Count") -> None:
+        """One value, now, of the function at `arn` as it was named (with its qualifier if one was)."""
+
+
+class ConcurrencyPeaks(Protocol):
+    """How much ran at once, for the concurrency metrics."""
+
+    def take_peaks(self) -> Iterable[tuple[str, str, Mapping[str, int], int, int]]:
+        """Since the last call, for each account and region with executions: the most by function, the most together,
+        and the most of functions without a reservation."""
 
 
 class RefusalSink(Protocol):
@@ -413,6 +442,13 @@ class Identity(Protocol):
 
     def find_key(self, access_key_id: str, session_token: str | None) -> SigningIdentity:
         """Raises the AwsError that AWS gives for an unknown key or a bad or expired token."""
+
+
+class KeyUseSink(Protocol):
+    """Takes each use of a user's access key."""
+
+    def note(self, access_key_id: str, service: str, region: str) -> None:
+        """Of a request that was signed with it for this service and region; neither waits nor writes."""
 
 
 class CredentialIssuer(Protocol):

@@ -27,7 +27,7 @@ from lambent.identity.credential import (
     split_header,
 )
 from lambent.identity.faults import MISMATCH, ExpiredToken, Reason, SignedOperation, UnknownKey, fault
-from lambent.ports import Identity
+from lambent.ports import Identity, KeyUseSink
 from lambent.request import Request
 
 SKEW_SECONDS = 15 * 60
@@ -49,9 +49,11 @@ class Verified(NamedTuple):
 class SignatureVerifier:
     """Believes a caller whose signature is made with the secret of a key that `identity` knows."""
 
-    def __init__(self, identity: Identity, clock: Clock) -> None:
+    def __init__(self, identity: Identity, clock: Clock, uses: KeyUseSink | None = None) -> None:
+        """`uses` is told of each use of a user's key."""
         self._identity = identity
         self._clock = clock
+        self._uses = uses
         #: (secret, date, region, service) → signing key. Emptied when full: it refills in microseconds.
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
         #: Authorization headers less their signatures → what they claim, of requests that proved to be genuine.
@@ -78,6 +80,8 @@ class SignatureVerifier:
         if body_hash.startswith(b"STREAMING-"):
             signer = chunks.ChunkSigner(key, signature.timestamp, claim.scope, signature.value)
             chunks.decode(request, body_hash, signer)
+        if self._uses is not None and known.caller.kind == "user" and known.caller.session is None:
+            self._uses.note(claim.access_key_id, claim.service, claim.region)
         return Verified(known.caller, claim.region)
 
     def _read(self, request: Request, operation: SignedOperation) -> Signature:

@@ -88,3 +88,22 @@ def test_the_secret_is_nowhere_on_disk(region: Any, iam: Any, user: str) -> None
     files = [file for file in region.data_dir.rglob("*") if file.is_file()]
     assert any(user.encode() in file.read_bytes() for file in files)
     assert not any(secret in file.read_bytes() for file in files)
+
+
+def test_the_last_use_of_a_key_is_kept(region: Any, iam: Any, user: str) -> None:
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    unused = body(iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"]))
+    assert unused == {"UserName": user, "AccessKeyLastUsed": {"ServiceName": "N/A", "Region": "N/A"}}
+    before = int(time.time())
+    region.client("sts", **credentials(key), region_name="eu-west-3").get_caller_identity()
+    used = iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])["AccessKeyLastUsed"]
+    assert (used["ServiceName"], used["Region"]) == ("sts", "eu-west-3")
+    assert before <= used["LastUsedDate"].timestamp() <= before + 5
+    caller = f"arn:aws:iam::{ACCOUNT}:root"
+    with refused(
+        "AccessDenied",
+        f"User: {caller} is not authorized to perform iam:GetAccessKeyLastUsed "
+        "on resource: access key AKIAIOSFODNN7EXAMPLE",
+        403,
+    ):
+        iam.get_access_key_last_used(AccessKeyId="AKIAIOSFODNN7EXAMPLE")

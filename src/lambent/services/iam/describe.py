@@ -13,6 +13,7 @@ from lambent.services.iam.domain import (
     Entity,
     Group,
     InstanceProfile,
+    KeyUse,
     ManagedPolicy,
     PolicyVersion,
     Role,
@@ -105,6 +106,12 @@ def access_key(user: User, key: AccessKey) -> Described:
         "Status": "Active" if key.active else "Inactive",
         "CreateDate": date(key.created),
     }
+
+
+def key_use(use: KeyUse | None) -> Described:
+    if use is None:
+        return {"ServiceName": "N/A", "Region": "N/A"}
+    return {"LastUsedDate": date(use.at), "ServiceName": use.service, "Region": use.region}
 
 
 def boundary(entity: Bounded) -> Described:

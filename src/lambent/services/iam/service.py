@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from lambent.clock import Clock
 from lambent.services.iam.directory import Directory
 from lambent.services.iam.entities import Entities
+from lambent.services.iam.key_uses import KeyUses
 from lambent.services.iam.operations.access_keys import AccessKeyOperations
 from lambent.services.iam.operations.attachments import AttachmentOperations
 from lambent.services.iam.operations.boundaries import BoundaryOperations
@@ -28,7 +29,10 @@ class IamService:
     def __init__(self, *, database: Database, secrets: SecretBox, clock: Clock) -> None:
         #: Who there is and what they may do: `identity.principals.Principals` and `ports.Roles`.
         self.directory = Directory(secrets)
-        self._entities = entities = Entities(database, EntityStore(), self.directory, clock)
+        store = EntityStore()
+        #: What is told of each use of an access key.
+        self.key_uses = KeyUses(database, store, clock)
+        self._entities = entities = Entities(database, store, self.directory, clock)
         self.operations: Sequence[object] = (
             UserOperations(entities),
             GroupOperations(entities),
@@ -37,7 +41,7 @@ class IamService:
             InlinePolicyOperations(entities),
             AttachmentOperations(entities),
             BoundaryOperations(entities),
-            AccessKeyOperations(entities, secrets),
+            AccessKeyOperations(entities, self.key_uses, secrets),
             TagOperations(entities),
             InstanceProfileOperations(entities),
             ServiceLinkedRoleOperations(entities),
@@ -47,10 +51,13 @@ class IamService:
     async def start(self) -> None:
         """After the database; before the first request."""
         await self._entities.start()
+        await self.key_uses.start()
 
     async def stop(self) -> None:
         """After the last request; before the database."""
+        await self.key_uses.stop()
 
     async def reset(self) -> None:
         """Forget every entity of every account."""
         await self._entities.delete_all()
+        self.key_uses.clear()

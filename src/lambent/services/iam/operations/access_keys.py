@@ -13,13 +13,15 @@ from lambent.identity.keys import new_secret_access_key
 from lambent.services.iam import describe, paging, rules
 from lambent.services.iam.domain import AccessKey, User
 from lambent.services.iam.entities import Entities
-from lambent.services.iam.errors import InvalidInputException, NoSuchEntityException
+from lambent.services.iam.errors import AccessDenied, InvalidInputException, NoSuchEntityException
+from lambent.services.iam.key_uses import KeyUses
 from lambent.storage.secrets import SecretBox
 
 
 class AccessKeyOperations:
-    def __init__(self, entities: Entities, box: SecretBox) -> None:
+    def __init__(self, entities: Entities, uses: KeyUses, box: SecretBox) -> None:
         self._entities = entities
+        self._uses = uses
         self._box = box
 
     async def CreateAccessKey(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +75,17 @@ class AccessKeyOperations:
 
         await self._entities.change(User, context.account, rules.user_name(context, params), change)
         return {}
+
+    async def GetAccessKeyLastUsed(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        key_id = params["AccessKeyId"]
+        user = self._entities.directory.user_of_key(key_id)
+        if user is None or user.account != context.account:
+            # As AWS words it, which tells nobody whether somebody else has such a key.
+            raise AccessDenied(
+                f"User: {context.caller.arn} is not authorized to perform iam:GetAccessKeyLastUsed "
+                f"on resource: access key {key_id}"
+            )
+        return {"UserName": user.name, "AccessKeyLastUsed": describe.key_use(self._uses.find(key_id))}
 
 
 def _found(user: User, access_key_id: str) -> AccessKey:
