@@ -306,9 +306,14 @@ class FixedCredentials:
 @dataclass
 class KeptRecords:
     records: list[InvocationRecord] = field(default_factory=list)
+    #: ARNs as invoked.
+    throttles: list[str] = field(default_factory=list)
 
     def record(self, record: InvocationRecord) -> None:
         self.records.append(record)
+
+    def throttled(self, function: FunctionVersion, invoked_arn: str) -> None:
+        self.throttles.append(invoked_arn)
 
 
 def function(name: str = "hello", **fields: Any) -> FunctionVersion:

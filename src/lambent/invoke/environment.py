@@ -440,6 +440,7 @@ class Environment:
             outcome.status,
             outcome.error_type,
             self.log_stream,
+            invocation.invoked_arn,
         )
         wall = self._clock.now()
         self._write_lines(self._reporter.end(wall, record), wall)

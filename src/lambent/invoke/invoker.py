@@ -173,7 +173,11 @@ class Invoker:
         admission = self._admissions.get((function.account, function.region))
         if admission is None:
             admission = self._admission(function.account, function.region)
-        load = admission.acquire(function.name, function.reserved_concurrency, now)
+        try:
+            load = admission.acquire(function.name, function.reserved_concurrency, now)
+        except TooManyRequestsException:
+            self._note_throttle(function, invocation)
+            raise
         job = _Executions(function, invocation, self._loop.create_future(), now)
         job.admission, job.load = admission, load
         key = f"{function.arn}:{function.version} {function.environment_key}"
@@ -205,10 +209,16 @@ class Invoker:
             job.admission.release(job.load)
             if group is not None:
                 self._pool.tidy(group)
+            if isinstance(error, (QueueFull, TooManyRequestsException)):
+                self._note_throttle(job.function, job.invocation)
             if isinstance(error, QueueFull):
                 raise TooManyRequestsException(ThrottleReason.ACCOUNT_CONCURRENCY, _NO_MEMORY_LEFT) from None
             raise
         self._act(decisions)
+
+    def _note_throttle(self, function: FunctionVersion, invocation: Invocation) -> None:
+        for sink in self._records:
+            sink.throttled(function, invocation.invoked_arn)
 
     def _act(self, decisions: list[Decision[Environment, _Executions]]) -> None:
         """Carry out what the pool decided."""
