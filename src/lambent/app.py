@@ -24,6 +24,7 @@ import uvloop
 from lambent import wire
 from lambent.clock import Clock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
+from lambent.edge.accounts import AccountsRoute
 from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.documents import getter
@@ -147,7 +148,7 @@ class App:
         database = Database(config.data_dir / "region.db")
         iam = IamService(database=database, secrets=secrets, clock=self._clock)
         sessions = SessionTokens(secrets.derive("session tokens"), self._clock, iam.directory)
-        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions, [iam.directory])
+        keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions, [iam.directory, iam.accounts])
         logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
         for part in (self._supervisor, database, logs):
             stack.push_async_callback(part.stop)
@@ -238,6 +239,7 @@ class App:
                 access.guard.allows,
             ),
             access=access,
+            accounts=AccountsRoute(iam.accounts, keys.root.caller.access_key_id, access.operator),
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
             resettables=[late, functions, invoker, logs, iam],
@@ -259,6 +261,7 @@ class App:
         late: Mapping[str, Late],
         doors: Doors,
         access: Access,
+        accounts: AccountsRoute,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
@@ -278,13 +281,18 @@ class App:
             local=LocalRoutes(
                 gets={
                     "/_lambent/health": health,
+                    "/_lambent/accounts": accounts,
                     "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
                     links.PREFIX: code_links,
                     "/_localstack/health": LocalStackHealth(names),
                     "/_localstack/info": LocalStackInfo(self._clock),
                     "/_localstack/init": LocalStackInit(),
                 },
-                posts={"/_lambent/reset": reset, "/_localstack/state/reset": reset},
+                posts={
+                    "/_lambent/accounts": accounts,
+                    "/_lambent/reset": reset,
+                    "/_localstack/state/reset": reset,
+                },
             ),
             workers=workers,
         )

@@ -99,6 +99,9 @@ class Directory:
         """A user, group, role, customer's policy or instance profile."""
         return self._by_arn.get(arn)
 
+    def by_id(self, entity_id: str) -> Entity | None:
+        return self._entities.get(entity_id)
+
     def user_of_key(self, access_key_id: str) -> User | None:
         """Whose access key it is, active or not."""
         users = (entity for entity in self._entities.values() if isinstance(entity, User))

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lambent.clock import Clock
+from lambent.services.iam.accounts import Accounts
 from lambent.services.iam.directory import Directory
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.key_uses import KeyUses
 from lambent.services.iam.operations.access_keys import AccessKeyOperations
+from lambent.services.iam.operations.account import AccountOperations
 from lambent.services.iam.operations.attachments import AttachmentOperations
 from lambent.services.iam.operations.boundaries import BoundaryOperations
 from lambent.services.iam.operations.groups import GroupOperations
@@ -18,6 +20,7 @@ from lambent.services.iam.operations.policies import PolicyOperations
 from lambent.services.iam.operations.policy_uses import PolicyUseOperations
 from lambent.services.iam.operations.roles import RoleOperations
 from lambent.services.iam.operations.service_linked_roles import ServiceLinkedRoleOperations
+from lambent.services.iam.operations.simulation import SimulationOperations
 from lambent.services.iam.operations.tags import TagOperations
 from lambent.services.iam.operations.users import UserOperations
 from lambent.services.iam.store import EntityStore
@@ -32,6 +35,8 @@ class IamService:
         store = EntityStore()
         #: What is told of each use of an access key.
         self.key_uses = KeyUses(database, store, clock)
+        #: Those beside the region's first one, with their root keys.
+        self.accounts = Accounts(database, secrets, clock)
         self._entities = entities = Entities(database, store, self.directory, clock)
         self.operations: Sequence[object] = (
             UserOperations(entities),
@@ -46,10 +51,13 @@ class IamService:
             InstanceProfileOperations(entities),
             ServiceLinkedRoleOperations(entities),
             PolicyUseOperations(entities),
+            AccountOperations(entities, self.accounts),
+            SimulationOperations(entities),
         )
 
     async def start(self) -> None:
         """After the database; before the first request."""
+        await self.accounts.start()
         await self._entities.start()
         await self.key_uses.start()
 
@@ -58,6 +66,7 @@ class IamService:
         await self.key_uses.stop()
 
     async def reset(self) -> None:
-        """Forget every entity of every account."""
+        """Forget every entity of every account, and the accounts themselves."""
         await self._entities.delete_all()
+        await self.accounts.reset()
         self.key_uses.clear()
