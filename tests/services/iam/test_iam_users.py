@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -81,12 +82,13 @@ def test_a_user_is_deleted_once_nothing_hangs_on_it(iam: Any, user: str) -> None
     iam.attach_user_policy(UserName=user, PolicyArn=policy)
     iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=allow("s3:*"))
     iam.add_user_to_group(UserName=user, GroupName=group)
-    for what, undo in (
+    steps: tuple[tuple[str, Callable[[], Any]], ...] = (
         ("delete access keys", lambda: iam.delete_access_key(UserName=user, AccessKeyId=key)),
         ("detach all policies", lambda: iam.detach_user_policy(UserName=user, PolicyArn=policy)),
         ("delete policies", lambda: iam.delete_user_policy(UserName=user, PolicyName="own")),
         ("remove users from group", lambda: iam.remove_user_from_group(UserName=user, GroupName=group)),
-    ):
+    )
+    for what, undo in steps:
         with refused("DeleteConflict", f"Cannot delete entity, must {what} first.", 409):
             iam.delete_user(UserName=user)
         undo()
