@@ -21,6 +21,8 @@ class Session(msgspec.Struct, frozen=True):
     #: Seconds since the epoch.
     issued_at: float = 0.0
     source_identity: str = ""
+    #: Unique id of the user that let a federated one in: a user who is made anew under its name is somebody else.
+    issuer_id: str = ""
     #: Whether a second factor was shown when it was made.
     mfa: bool = False
 

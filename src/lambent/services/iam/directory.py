@@ -19,6 +19,16 @@ from lambent.storage.secrets import SecretBox
 
 #: Of whoever exists no more.
 _NOTHING = Grants()
+#: Of whom a root let in: the policies of the session alone limit it.
+_EVERYTHING = Grants(
+    (
+        parse(
+            {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
+            kind=PolicyKind.IDENTITY,
+            name="root",
+        ),
+    )
+)
 
 
 class Directory:
@@ -48,11 +58,11 @@ class Directory:
 
     def grants(self, caller: Caller) -> Grants:
         arn = caller.principal_arn
+        if caller.kind == "federated" and arn == f"arn:aws:iam::{caller.account}:root":
+            return _EVERYTHING
         holder = self._by_arn.get(arn)
-        if not isinstance(holder, Bounded):
-            return _NOTHING
-        # Its sessions do not pass to another one that is made under the name of one that is gone.
-        if caller.kind != "federated" and caller.user_id.partition(":")[0] != holder.id:
+        # Sessions do not pass to another one that is made under the name of one that is gone.
+        if not isinstance(holder, Bounded) or _id_of(caller) != holder.id:
             return _NOTHING
         grants = self._grants.get(arn)
         if grants is None:
@@ -180,3 +190,10 @@ class Directory:
             policy = self.managed_policy(arn)
             if policy is not None:
                 yield policy
+
+
+def _id_of(caller: Caller) -> str:
+    """Of the user or role whose policies count for it."""
+    if caller.kind == "federated":
+        return caller.session.issuer_id if caller.session is not None else ""
+    return caller.user_id.partition(":")[0]

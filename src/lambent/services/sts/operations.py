@@ -66,6 +66,7 @@ class StsOperations:
 
     async def AssumeRole(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         caller, arn = context.caller, params["RoleArn"]
+        rules.check_not_federated(caller, "AssumeRole")
         account, role_id, most = self._assumable(caller, arn)
         rules.check_mfa(params)
         rules.check_contexts(params)
@@ -104,6 +105,7 @@ class StsOperations:
             policy_arns=rules.policy_arns_of(params, caller.account, self._policy_exists),
             tags=tags.tags,
             issued_at=self._clock.now(),
+            issuer_id=caller.user_id,
         )
         partition = partition_of(context.region)
         federated = Caller(

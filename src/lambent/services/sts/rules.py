@@ -58,6 +58,12 @@ def check_long_term(caller: Caller, operation: str) -> None:
         raise AccessDenied(f"Cannot call {operation} with session credentials")
 
 
+def check_not_federated(caller: Caller, operation: str) -> None:
+    """Federated users may ask who they are, and nothing else of STS. Raises AccessDenied."""
+    if caller.kind == "federated":
+        raise AccessDenied(f"Cannot call {operation} with federated user credentials")
+
+
 def check_mfa(params: Params) -> None:
     """There are no second factors here, so none can be right. Raises AccessDenied."""
     if params.get("SerialNumber") or params.get("TokenCode"):
