@@ -40,19 +40,20 @@ from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
 from lambent.edge.statistics import Statistics
 from lambent.endpoint import Endpoint, url_of
-from lambent.identity.authorization import AllowEverything
+from lambent.identity.authorization import Authorizer
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.messages import AuthorizationMessages
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
 from lambent.invoke.readiness import Readiness
-from lambent.ports import Resettable
+from lambent.ports import KeyUseSink, Resettable
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError
 from lambent.services.iam.service import IamService
 from lambent.services.lambda_.code import links
+from lambent.services.lambda_.execution_roles import ExecutionRoles, RoleCheck
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
@@ -69,6 +70,8 @@ log = logging.getLogger(__name__)
 
 #: A request leaves some hundred objects to count and hardly a cycle: looking less often keeps it out of the tail.
 GC_THRESHOLDS = (20_000, 20, 20)
+#: What `--auth` means for the roles that functions are given.
+ROLE_CHECKS = {AuthMode.STRICT: RoleCheck.ENFORCED, AuthMode.AUDIT: RoleCheck.LOGGED, AuthMode.OFF: RoleCheck.NONE}
 
 
 class RegionFailed(Exception):
@@ -162,6 +165,7 @@ class App:
 
         await iam.start()
         stack.push_async_callback(iam.stop)
+        authorizer = Authorizer(config.auth, iam.directory, iam.directory, self._clock)
 
         invoker = Invoker(
             launcher=self._supervisor,
@@ -190,9 +194,12 @@ class App:
             host_suffix=config.host_suffix,
             use_runtime=readiness.use,
             file_systems=FileSystems(tuple(config.efs), self.isolation.no_file_systems),
+            roles=ExecutionRoles(iam.directory, ROLE_CHECKS[config.auth]),
+            decide=authorizer.decide,
         )
         await functions.start()
         stack.push_async_callback(functions.stop)
+        authorizer.use("lambda", functions)
 
         issuer_proxy = HttpProxy()
         stack.push_async_callback(issuer_proxy.stop)
@@ -206,7 +213,7 @@ class App:
             strict=config.auth is AuthMode.STRICT,
         )
 
-        access = self._access(keys)
+        access = self._access(keys, iam.key_uses)
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
         urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
@@ -216,6 +223,7 @@ class App:
                 database=database,
                 functions=functions.calls,
                 gate=access.gate,
+                decide=authorizer.decide,
                 logs=logs,
                 clock=self._clock,
                 workers=workers,
@@ -240,6 +248,7 @@ class App:
             ),
             access=access,
             accounts=AccountsRoute(iam.accounts, keys.root.caller.access_key_id, access.operator),
+            authorizer=authorizer,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
             resettables=[late, functions, invoker, logs, iam],
@@ -262,6 +271,7 @@ class App:
         doors: Doors,
         access: Access,
         accounts: AccountsRoute,
+        authorizer: Authorizer,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
@@ -274,7 +284,7 @@ class App:
         return Pipeline(
             router=wire.Router(wire.ApiModels(names)),
             gate=access.gate,
-            authorizer=AllowEverything(),
+            authorizer=authorizer,
             dispatch=Dispatch(services, late),
             guard=access.guard,
             doors=doors,
@@ -297,9 +307,9 @@ class App:
             workers=workers,
         )
 
-    def _access(self, keys: KnownKeys) -> Access:
+    def _access(self, keys: KnownKeys, uses: KeyUseSink) -> Access:
         config = self.config
-        verifier = SignatureVerifier(keys, self._clock)
+        verifier = SignatureVerifier(keys, self._clock, uses)
         root = keys.root.caller.access_key_id
         if config.auth is not AuthMode.OFF:
             return Access(verifier, Guard(), OperatorCheck(root, verifier))
