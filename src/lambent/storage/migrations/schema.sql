@@ -43,6 +43,19 @@ CREATE TABLE apigateway_stages (
 	document BLOB NOT NULL, 
 	PRIMARY KEY (api_id, name)
 );
+CREATE TABLE async_events (
+	id INTEGER NOT NULL, 
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	qualifier VARCHAR NOT NULL, 
+	accepted_at FLOAT NOT NULL, 
+	due_at FLOAT NOT NULL, 
+	attempts INTEGER NOT NULL, 
+	failures INTEGER NOT NULL, 
+	event BLOB NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE TABLE http_api_deployments (
 	api_id VARCHAR NOT NULL, 
 	id VARCHAR NOT NULL, 
@@ -109,6 +122,15 @@ CREATE TABLE lambda_code_signing_configs (
 	tags BLOB NOT NULL, 
 	modified_ms INTEGER NOT NULL, 
 	PRIMARY KEY (account, region, id)
+);
+CREATE TABLE lambda_event_configs (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	qualifier VARCHAR NOT NULL, 
+	settings BLOB NOT NULL, 
+	modified_ms INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, function, qualifier)
 );
 CREATE TABLE lambda_functions (
 	account VARCHAR NOT NULL, 
@@ -193,6 +215,44 @@ CREATE TABLE lambda_versions (
 	modified_ms INTEGER NOT NULL, 
 	PRIMARY KEY (account, region, name, version)
 );
+CREATE TABLE ledger (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	version VARCHAR NOT NULL, 
+	day INTEGER NOT NULL, 
+	architecture VARCHAR NOT NULL, 
+	requests INTEGER NOT NULL, 
+	billed_ms INTEGER NOT NULL, 
+	mb_ms INTEGER NOT NULL, 
+	provisioned_mb_ms INTEGER NOT NULL, 
+	kept_mb_ms INTEGER NOT NULL, 
+	tmp_mb_ms INTEGER NOT NULL, 
+	PRIMARY KEY (account, region, function, version, day, architecture)
+)
+ WITHOUT ROWID;
+CREATE TABLE metric_minutes (
+	series INTEGER NOT NULL, 
+	minute INTEGER NOT NULL, 
+	unit VARCHAR NOT NULL, 
+	count FLOAT NOT NULL, 
+	sum FLOAT NOT NULL, 
+	minimum FLOAT NOT NULL, 
+	maximum FLOAT NOT NULL, 
+	buckets BLOB, 
+	PRIMARY KEY (series, minute, unit)
+)
+ WITHOUT ROWID;
+CREATE TABLE metric_series (
+	id INTEGER NOT NULL, 
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	namespace VARCHAR NOT NULL, 
+	name VARCHAR NOT NULL, 
+	dimensions VARCHAR NOT NULL, 
+	last_minute INTEGER NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE INDEX apigateway_apis_account ON apigateway_apis (account, region);
 CREATE INDEX http_apis_region ON http_apis (account, region);
 CREATE UNIQUE INDEX iam_entities_id ON iam_entities (id);
@@ -203,4 +263,6 @@ CREATE INDEX lambda_functions_usage ON lambda_functions (account, region, code_s
 CREATE UNIQUE INDEX lambda_urls_id ON lambda_urls (id);
 CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
 CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
+CREATE INDEX metric_minutes_age ON metric_minutes (minute);
+CREATE UNIQUE INDEX metric_series_key ON metric_series (account, region, namespace, name, dimensions);
 INSERT INTO alembic_version (version_num) VALUES ('0010');

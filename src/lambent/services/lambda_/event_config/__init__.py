@@ -1,0 +1,1 @@
+"""How asynchronous events of functions are treated: `domain` (values), `store` (rows), `changes`, `directory`."""
