@@ -175,3 +175,62 @@ def test_a_boundary_is_a_policy_that_exists(iam: Any, role: str) -> None:
             call(PermissionsBoundary=invalid, **more)
         with refused("NoSuchEntity", f"Scope ARN: {missing} does not exist or is not attachable.", 404):
             call(PermissionsBoundary=missing, **more)
+
+
+# ---- whom roles trust ----------------------------------------------------------------------------------------------
+
+
+def trusting(*arns: str) -> str:
+    statement = {"Effect": "Allow", "Principal": {"AWS": list(arns)}, "Action": "sts:AssumeRole"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def trusted_by(iam: Any, role: str) -> list[str]:
+    named: list[str] = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]["Statement"][0]["Principal"][
+        "AWS"
+    ]
+    return named
+
+
+def test_a_role_trusts_who_exists(iam: Any, role: str) -> None:
+    missing = f"arn:aws:iam::{ACCOUNT}:role/nothing"
+    for call, more in (
+        (iam.create_role, {"RoleName": "never", "AssumeRolePolicyDocument": trusting(missing)}),
+        (iam.update_assume_role_policy, {"RoleName": role, "PolicyDocument": trusting(missing)}),
+    ):
+        with refused("MalformedPolicyDocument", f'Invalid principal in policy: "AWS":"{missing}"', 400):
+            call(**more)
+    # Who is of another account may be beyond this region; the root of one is always there.
+    beyond = ["arn:aws:iam::111122223333:role/theirs", f"arn:aws:iam::{ACCOUNT}:root", "111122223333"]
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=trusting(*beyond))
+    assert trusted_by(iam, role) == beyond
+
+
+def test_trust_in_one_who_is_gone_passes_to_nobody_of_that_name(region: Any, iam: Any, role: str) -> None:
+    user = f"{role}-user"
+    created = iam.create_user(UserName=user)["User"]
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=trusting(created["Arn"]))
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=allow("sts:*"))
+    sts = region.client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    session = {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/{role}", "RoleSessionName": "session"}
+    sts.assume_role(**session)
+    # A new name is the same user.
+    iam.update_user(UserName=user, NewUserName=f"{user}-2")
+    assert trusted_by(iam, role) == [f"{created['Arn']}-2"]
+    sts.assume_role(**session)
+    iam.update_user(UserName=f"{user}-2", NewUserName=user)
+    assert trusted_by(iam, role) == [created["Arn"]]
+    iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName=user, PolicyName="p")
+    iam.delete_user(UserName=user)
+    assert trusted_by(iam, role) == [created["UserId"]]
+
+    iam.create_user(UserName=user)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=allow("sts:*"))
+    sts = region.client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    with refused("AccessDenied", None, 403):
+        sts.assume_role(**session)
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=trusting(created["Arn"]))
+    sts.assume_role(**session)

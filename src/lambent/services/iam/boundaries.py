@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from sqlalchemy import Connection
 
 from lambent.services.iam.domain import Bounded
@@ -9,11 +11,14 @@ from lambent.services.iam.entities import Entities
 from lambent.services.iam.errors import InvalidInputException, NoSuchEntityException
 from lambent.services.iam.rules import check_policy_arn
 
+B = TypeVar("B", bound=Bounded)
 
-def check_boundary(entities: Entities, tx: Connection, entity: Bounded) -> None:
-    """Raises InvalidInputException, NoSuchEntityException."""
+
+def with_boundary(entities: Entities, tx: Connection, entity: B) -> B:
+    """`entity`, whose boundary is there. Raises InvalidInputException, NoSuchEntityException."""
     if not entity.boundary:
-        return
+        return entity
     check_policy_arn(entity.boundary, InvalidInputException)
     if entities.store.find_policy(tx, entity.account, entity.boundary) is None:
         raise NoSuchEntityException(f"Scope ARN: {entity.boundary} does not exist or is not attachable.")
+    return entity

@@ -13,7 +13,7 @@ from lambent.identity.actions import EntityFacts
 from lambent.identity.policy import Effect, Policy, PolicyKind, Principal, Question, evaluate, parse
 from lambent.identity.principals import Grants, RoleFacts
 from lambent.ports import SigningIdentity
-from lambent.services.iam import managed
+from lambent.services.iam import managed, trusts
 from lambent.services.iam.domain import Bounded, Entity, Group, Holder, ManagedPolicy, Role, User, key_of
 from lambent.storage.secrets import SecretBox
 
@@ -75,7 +75,7 @@ class Directory:
             role = self._by_arn.get(arn)
             if not isinstance(role, Role):
                 return None
-            trust = parse(role.trust, kind=PolicyKind.TRUST, name=arn)
+            trust = parse(trusts.meant(role), kind=PolicyKind.TRUST, name=arn)
             facts = self._roles[arn] = RoleFacts(arn, role.id, trust, role.max_session_s, dict(role.tags))
         return facts
 
@@ -101,7 +101,7 @@ class Directory:
         entity = self._by_name.get((account, kind, key_of(name)))
         if entity is None:
             return None
-        return EntityFacts(entity.arn, entity.tags, entity.boundary if isinstance(entity, Bounded) else "")
+        return EntityFacts(entity.arn, entity.id, entity.tags, entity.boundary if isinstance(entity, Bounded) else "")
 
     # ---- for IAM's own operations ------------------------------------------------------------------------------
 

@@ -38,6 +38,8 @@ class Relation(StrEnum):
     GROUP = "group"
     #: A role (by id) is in an instance profile.
     ROLE = "role"
+    #: A role trusts a user or a role (by id), of whatever account.
+    TRUSTED = "trusted"
 
 
 class Reference(NamedTuple):
@@ -135,6 +137,8 @@ class Group(Holder, frozen=True, kw_only=True, omit_defaults=True):
 class Role(Bounded, frozen=True, kw_only=True, omit_defaults=True):
     #: The trust policy (AssumeRolePolicyDocument) as sent.
     trust: str
+    #: Ids of the users and roles that the trust policy names, by their ARNs in it.
+    trusted: Strings = {}
     #: None where none was given: answers then leave it out.
     description: str | None = None
     max_session_s: int = 3600
@@ -142,6 +146,10 @@ class Role(Bounded, frozen=True, kw_only=True, omit_defaults=True):
     kind: ClassVar[str] = "role"
     noun: ClassVar[str] = "role"
     id_prefix: ClassVar[str] = "AROA"
+
+    @property
+    def references(self) -> frozenset[Reference]:
+        return super().references | frozenset(Reference(Relation.TRUSTED, one) for one in self.trusted.values())
 
 
 class PolicyVersion(msgspec.Struct, frozen=True, kw_only=True):

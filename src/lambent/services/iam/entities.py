@@ -9,9 +9,9 @@ from sqlalchemy import Connection
 
 from lambent.clock import Clock
 from lambent.context import Context
-from lambent.services.iam import paging
+from lambent.services.iam import paging, trusts
 from lambent.services.iam.directory import Directory
-from lambent.services.iam.domain import Entity, ManagedPolicy, key_of
+from lambent.services.iam.domain import Entity, ManagedPolicy, Role, key_of
 from lambent.services.iam.errors import NoSuchEntityException, not_found
 from lambent.services.iam.rules import ACCOUNT_QUOTAS, check_quota
 from lambent.services.iam.store import EntityStore
@@ -53,18 +53,22 @@ class Entities:
         )
         return paging.answer(member, found, params, lambda entity: key_of(entity.name), show)
 
-    async def create(self, entity: E, check: Callable[[Connection], None] = lambda tx: None) -> E:
-        """Raises EntityAlreadyExistsException, LimitExceededException, and what `check` raises."""
+    async def create(self, entity: E, complete: Callable[[Connection, E], E] = lambda tx, entity: entity) -> E:
+        """Keep what `complete` makes of `entity`.
 
-        def work(tx: Connection) -> None:
-            check(tx)
-            self.store.insert(tx, entity)
-            name, most = ACCOUNT_QUOTAS[type(entity)]
-            check_quota(name, most, self.store.count(tx, type(entity), entity.account))
+        Raises EntityAlreadyExistsException, LimitExceededException, and what `complete` raises.
+        """
 
-        await self._database.write(work)
-        self.directory.put(entity)
-        return entity
+        def work(tx: Connection) -> E:
+            made = complete(tx, entity)
+            self.store.insert(tx, made)
+            name, most = ACCOUNT_QUOTAS[type(made)]
+            check_quota(name, most, self.store.count(tx, type(made), made.account))
+            return made
+
+        made = await self._database.write(work)
+        self.directory.put(made)
+        return made
 
     async def change(self, kind: type[E], account: str, name: str, change: Callable[[Connection, E], E]) -> E:
         """Replace the entity by what `change` makes of it.
@@ -72,11 +76,17 @@ class Entities:
         Raises NoSuchEntityException, and what `change` raises: then nothing is changed.
         """
 
-        def work(tx: Connection) -> tuple[E, E]:
+        def work(tx: Connection) -> tuple[E, E, list[Role]]:
             before = self.get(tx, kind, account, name)
-            return before, self._replaced(tx, before, change(tx, before))
+            after = self._replaced(tx, before, change(tx, before))
+            moved = after.arn != before.arn
+            return before, after, self._name_in_trusts(tx, after, after.arn) if moved else []
 
-        return self._published(*await self._database.write(work))
+        before, after, trusting = await self._database.write(work)
+        self._published(before, after)
+        for role in trusting:
+            self.directory.put(role)
+        return after
 
     async def change_policy(
         self,
@@ -96,12 +106,15 @@ class Entities:
     async def delete(self, found: Callable[[Connection], Entity]) -> None:
         """Delete what `found` gives, unless it raises."""
 
-        def work(tx: Connection) -> Entity:
+        def work(tx: Connection) -> tuple[Entity, list[Role]]:
             entity = found(tx)
             self.store.delete(tx, entity)
-            return entity
+            return entity, self._name_in_trusts(tx, entity, entity.id)
 
-        self.directory.remove(await self._database.write(work))
+        entity, trusting = await self._database.write(work)
+        self.directory.remove(entity)
+        for role in trusting:
+            self.directory.put(role)
 
     async def delete_all(self) -> None:
         await self._database.write(self.store.delete_all)
@@ -128,6 +141,13 @@ class Entities:
     def now(self) -> int:
         """Whole seconds, as IAM writes dates."""
         return int(self._clock.now())
+
+    def _name_in_trusts(self, tx: Connection, entity: Entity, name: str) -> list[Role]:
+        """The roles that trust `entity`, by another name from now on."""
+        roles = [trusts.renamed(role, entity, name) for role in self.store.trusting(tx, entity.id)]
+        for role in roles:
+            self.store.replace(tx, role)
+        return roles
 
     def _replaced(self, tx: Connection, before: E, after: E) -> E:
         if after != before:

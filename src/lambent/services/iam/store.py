@@ -32,6 +32,7 @@ from lambent.services.iam.domain import (
     KeyUse,
     ManagedPolicy,
     Relation,
+    Role,
     key_of,
     path_and_name,
 )
@@ -168,6 +169,15 @@ class EntityStore:
             .order_by(entities.c.key)
         )
         return [_decoded(kind, document) for document in rows.scalars()]
+
+    def trusting(self, tx: Connection, entity_id: str) -> list[Role]:
+        """Roles of any account whose trust policies name the user or role."""
+        rows = tx.execute(
+            select(entities.c.document)
+            .join(references, references.c.id == entities.c.id)
+            .where(references.c.relation == Relation.TRUSTED.value, references.c.target == entity_id)
+        )
+        return [_decoded(Role, document) for document in rows.scalars()]
 
     def count_referring(self, tx: Connection, account: str, relation: Relation, target: str) -> int:
         """Entities of any kind that refer so to `target`."""

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from lambent.context import Context
-from lambent.services.iam.boundaries import check_boundary
+from lambent.services.iam.boundaries import with_boundary
 from lambent.services.iam.domain import Bounded, Role, User
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.rules import check_modifiable
@@ -35,9 +35,7 @@ class BoundaryOperations:
     async def _set(self, kind: type[B], context: Context, name: str, arn: str) -> dict[str, Any]:
         def change(tx: Connection, entity: B) -> B:
             check_modifiable(entity)
-            changed = msgspec.structs.replace(entity, boundary=arn)
-            check_boundary(self._entities, tx, changed)
-            return changed
+            return with_boundary(self._entities, tx, msgspec.structs.replace(entity, boundary=arn))
 
         await self._entities.change(kind, context.account, name, change)
         return {}

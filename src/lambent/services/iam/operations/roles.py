@@ -8,8 +8,8 @@ import msgspec
 from sqlalchemy import Connection
 
 from lambent.context import Context
-from lambent.services.iam import describe, documents, rules
-from lambent.services.iam.boundaries import check_boundary
+from lambent.services.iam import describe, documents, rules, trusts
+from lambent.services.iam.boundaries import with_boundary
 from lambent.services.iam.domain import ROOT_PATH, Relation, Role, new_id
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.errors import DeleteConflictException
@@ -37,7 +37,11 @@ class RoleOperations:
             boundary=params.get("PermissionsBoundary") or "",
         )
         rules.check_own_path(made)
-        await self._entities.create(made, lambda tx: check_boundary(self._entities, tx, made))
+
+        def complete(tx: Connection, role: Role) -> Role:
+            return trusts.resolved(self._entities.store, tx, with_boundary(self._entities, tx, role))
+
+        await self._entities.create(made, complete)
         return {"Role": describe.created_role(made)}
 
     async def GetRole(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -84,6 +88,7 @@ class RoleOperations:
             if fields.keys() - {"description"}:
                 # Anybody may describe a service-linked role, only its service may change more.
                 rules.check_modifiable(role)
-            return msgspec.structs.replace(role, **fields)
+            changed = msgspec.structs.replace(role, **fields)
+            return trusts.resolved(self._entities.store, tx, changed) if "trust" in fields else changed
 
         return await self._entities.change(Role, context.account, params["RoleName"], change)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from lambent.context import Context
 from lambent.services.iam import describe, rules
-from lambent.services.iam.boundaries import check_boundary
+from lambent.services.iam.boundaries import with_boundary
 from lambent.services.iam.domain import ROOT_PATH, User, new_id
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.errors import DeleteConflictException
@@ -29,7 +29,7 @@ class UserOperations:
             tags=rules.given_tags(params.get("Tags"), User),
             boundary=params.get("PermissionsBoundary") or "",
         )
-        await self._entities.create(made, lambda tx: check_boundary(self._entities, tx, made))
+        await self._entities.create(made, lambda tx, user: with_boundary(self._entities, tx, user))
         return {"User": describe.user(made)}
 
     async def GetUser(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
