@@ -65,6 +65,8 @@ from lambent.storage.secrets import SecretBox, SecretError
 from lambent.transport import tls_context
 from lambent.transport.server import HttpServer
 from lambent.transport.tls import Tls
+from lambent.triggers.destinations import FunctionDestination
+from lambent.triggers.sink import Events
 
 log = logging.getLogger(__name__)
 
@@ -184,11 +186,14 @@ class App:
 
         readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
         stack.push_async_callback(readiness.stop)
+        events = Events(database, self._clock)
         functions = LambdaService(
             data_dir=config.data_dir,
             database=database,
             secrets=secrets,
             invoker=invoker,
+            events=events,
+            destinations=events.destinations,
             clock=self._clock,
             account_concurrency=config.account_concurrency,
             host_suffix=config.host_suffix,
@@ -200,6 +205,15 @@ class App:
         await functions.start()
         stack.push_async_callback(functions.stop)
         authorizer.use("lambda", functions)
+        events.destinations.add("lambda", FunctionDestination(events, functions.calls.resolve))
+        await events.start(
+            functions.directory,
+            functions.event_rules,
+            invoker,
+            retry_base_delay=config.async_retry_base_delay,
+            most_at_once=config.account_concurrency,
+        )
+        stack.push_async_callback(events.stop)
 
         issuer_proxy = HttpProxy()
         stack.push_async_callback(issuer_proxy.stop)
@@ -251,8 +265,8 @@ class App:
             authorizer=authorizer,
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[late, functions, invoker, logs, iam],
-            statistics={"invoker": invoker.statistics, "logs": logs.statistics},
+            resettables=[late, events, functions, invoker, logs, iam],
+            statistics={"invoker": invoker.statistics, "events": events.statistics, "logs": logs.statistics},
             workers=workers,
         )
         await self._transport.start(listener, pipeline)

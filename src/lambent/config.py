@@ -94,6 +94,10 @@ class Config:
     oidc: Mapping[str, OidcIssuer] = field(default_factory=dict)
     #: Pre-started shells kept per kind; 0 turns the pool off.
     pool_size: int = 4
+    #: Seconds until an asynchronous invocation whose function failed is tried again; twice as many the second time.
+    async_retry_base_delay: float = 60.0
+    #: Let `POST /_lambent/clock` move the clock that retries, ages and idle limits go by.
+    test_clock: bool = False
 
     @classmethod
     def load(
@@ -110,6 +114,8 @@ class Config:
             for spec in fields(cls)
             if (variable := f"LAMBENT_{spec.name.upper()}") in environ
         }
+        if localstacks := environ.get("LAMBDA_RETRY_BASE_DELAY_SECONDS"):
+            from_env.setdefault("async_retry_base_delay", localstacks)
         data_dir = Path(given.get("data_dir") or from_env.get("data_dir") or Path.home() / ".lambent").expanduser()
         path = file or Path(environ.get("LAMBENT_CONFIG", data_dir / "lambent.toml"))
         merged: dict[str, Any] = {**_read_file(path, required=file is not None), **from_env, **given}
@@ -142,7 +148,14 @@ class Config:
 
 _ACCESS_POINT = re.compile(r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{12}:access-point/fsap-[a-f0-9]{17}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
-_LEAST = {"log_budget": 1, "memory_budget": 0, "idle_timeout": 0, "account_concurrency": 1, "pool_size": 0}
+_LEAST = {
+    "log_budget": 1,
+    "memory_budget": 0,
+    "idle_timeout": 0,
+    "account_concurrency": 1,
+    "pool_size": 0,
+    "async_retry_base_delay": 0,
+}
 
 
 def _folders(value: Any) -> dict[str, Path]:
@@ -183,6 +196,10 @@ def _issuer(url: str, fields: Any) -> OidcIssuer:
     return OidcIssuer(tuple(client_ids), jwks)
 
 
+def _flag(value: Any) -> bool:
+    return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes")
+
+
 _CONVERTERS: dict[str, Any] = {
     "port": int,
     "data_dir": lambda value: Path(value).expanduser().absolute(),
@@ -191,7 +208,9 @@ _CONVERTERS: dict[str, Any] = {
     "network": Network,
     "cpu": CpuPolicy,
     "log_budget": int,
-    "allow_remote": lambda value: value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes"),
+    "allow_remote": _flag,
+    "test_clock": _flag,
+    "async_retry_base_delay": float,
     "memory_budget": int,
     "idle_timeout": float,
     "account_concurrency": int,

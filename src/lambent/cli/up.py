@@ -58,6 +58,13 @@ def up(
         float | None, typer.Option(help="Seconds that an idle one lives.", show_default="600")
     ] = None,
     pool_size: Annotated[int | None, typer.Option(help="Shells kept ready.", show_default="4")] = None,
+    async_retry_base_delay: Annotated[
+        float | None,
+        typer.Option(help="Seconds until a failed asynchronous invocation is tried again.", show_default="60"),
+    ] = None,
+    test_clock: Annotated[
+        bool | None, typer.Option("--test-clock", help="Let POST /_lambent/clock move retries, ages and idle limits.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file.", show_default="<data-dir>/lambent.toml")] = None,
     log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error.", show_default="info")] = None,
 ) -> None:

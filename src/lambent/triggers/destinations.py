@@ -10,6 +10,7 @@ import msgspec
 
 from lambent.arn import Arn, function_arn, function_of
 from lambent.errors import AwsError
+from lambent.ids import request_id as new_request_id
 from lambent.ports import Delivery, Destination, Event, EventSink, FunctionVersion, InvokeResult
 from lambent.triggers.retry import Condition
 
@@ -72,7 +73,7 @@ class FunctionDestination:
                 region=region,
                 name=name,
                 qualifier=qualifier or "",
-                request_id=delivery.request_id,
+                request_id=new_request_id(),
                 payload=delivery.body,
                 trace_id=delivery.trace_id,
             )

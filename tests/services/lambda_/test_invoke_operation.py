@@ -14,8 +14,8 @@ import pytest
 from lambda_helpers import Refusal
 
 from lambent.context import Caller, Context
-from lambent.errors import AwsError, NotImplementedOperation
-from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult
+from lambent.errors import AwsError
+from lambent.ports import Event, FunctionVersion, Invocation, InvocationRecord, InvokeResult
 from lambent.services.lambda_.operations.invoke import InvokeOperations
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
@@ -64,8 +64,22 @@ class Echo:
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None: ...
 
 
-def invoke(invoker: Echo | None = None, directory: OneFunction | None = None, **params: Any) -> dict[str, Any]:
-    operations = InvokeOperations(directory or OneFunction(), invoker or Echo())
+class Kept:
+    """A queue that keeps what it accepts."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    async def accept(self, event: Event) -> None:
+        self.events.append(event)
+
+    def forget(self, account: str, region: str, name: str, qualifier: str | None = None) -> None: ...
+
+
+def invoke(
+    invoker: Echo | None = None, directory: OneFunction | None = None, events: Kept | None = None, **params: Any
+) -> dict[str, Any]:
+    operations = InvokeOperations(directory or OneFunction(), invoker or Echo(), events or Kept())
     return asyncio.run(operations.Invoke(CONTEXT, {"FunctionName": "hello", **params}))
 
 
@@ -171,9 +185,37 @@ def test_a_dry_run_runs_nothing() -> None:
     assert echo.asked == []
 
 
-def test_asynchronous_invocations_say_that_they_are_not_built() -> None:
-    with pytest.raises(NotImplementedOperation, match="InvocationType Event"):
-        invoke(InvocationType="Event")
+def test_an_event_is_accepted_with_what_the_function_is_to_see() -> None:
+    echo, kept = Echo(), Kept()
+    context = base64.b64encode(b'{"a": 1}').decode()
+    answer = invoke(
+        echo, events=kept, InvocationType="Event", Payload=b'{"n": 1}', Qualifier="$LATEST", ClientContext=context
+    )
+    assert answer == {"StatusCode": 202}
+    assert echo.asked == []
+    assert kept.events == [
+        Event(
+            account="000000000000",
+            region="us-east-1",
+            name="hello",
+            qualifier="$LATEST",
+            request_id=CONTEXT.request_id,
+            payload=b'{"n": 1}',
+            client_context='{"a": 1}',
+        )
+    ]
+
+
+def test_an_event_takes_a_megabyte_of_json() -> None:
+    kept = Kept()
+    largest = b'"' + b"x" * (1_048_576 - 2) + b'"'
+    invoke(events=kept, InvocationType="Event", Payload=largest)
+    assert kept.events[0].payload == largest
+    assert refusal(InvocationType="Event", Payload=largest + b" ") == (
+        "RequestTooLargeException",
+        "1048577 byte payload is too large for the Event invocation type (limit 1048576 bytes)",
+    )
+    assert refusal(InvocationType="Event", Payload=b"{")[0] == "InvalidRequestContentException"
 
 
 def test_the_log_tail_comes_when_asked_for() -> None:
@@ -205,7 +247,7 @@ def test_the_request_id_goes_along() -> None:
 
 def test_the_trace_header_goes_along() -> None:
     echo = Echo()
-    operations = InvokeOperations(OneFunction(), echo)
+    operations = InvokeOperations(OneFunction(), echo, Kept())
     asyncio.run(operations.Invoke(msgspec.structs.replace(CONTEXT, trace_id="Root=1-2-3"), {"FunctionName": "hello"}))
     assert echo.asked[0].trace_id == "Root=1-2-3"
 
@@ -222,6 +264,5 @@ def test_errors_reach_boto3_with_their_status(
     assert refused(client.invoke, FunctionName=name, Payload=b"{")[:2] == (400, "InvalidRequestContentException")
     assert refused(client.invoke, FunctionName=name, Payload=b" " * 6_291_457)[:2] == (413, "RequestTooLargeException")
     assert refused(client.invoke, FunctionName=f"{name}-not")[:2] == (404, "ResourceNotFoundException")
-    assert refused(client.invoke, FunctionName=name, InvocationType="Event")[:2] == (501, "NotImplemented")
     dry = client.invoke(FunctionName=name, InvocationType="DryRun")
     assert dry["StatusCode"] == 204

@@ -25,6 +25,7 @@ from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageFull
 from lambent.storage.secrets import SecretBox
+from lambent.triggers.sink import Events
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 CALLER = Caller(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root", ACCOUNT, "AKIA")
@@ -55,8 +56,15 @@ class World:
         self.database = Database(data_dir / "region.db")
         self.store = FunctionStore(secrets)
         self.invoker = Retired()
+        events = Events(self.database, clock)
         self.service = LambdaService(
-            data_dir=data_dir, database=self.database, secrets=secrets, invoker=self.invoker, clock=clock
+            data_dir=data_dir,
+            database=self.database,
+            secrets=secrets,
+            invoker=self.invoker,
+            events=events,
+            destinations=events.destinations,
+            clock=clock,
         )
 
     async def call(self, operation: str, **params: Any) -> dict[str, Any]:

@@ -12,19 +12,21 @@ import msgspec
 from lambent.services.lambda_.errors import InvalidRequestContentException, RequestTooLargeException
 
 REQUEST_LIMIT = 6_291_456
+#: Of asynchronous invocations, and of those by the old InvokeAsync.
+EVENT_LIMIT = 1_048_576
+INVOKE_ASYNC_LIMIT = 262_144
 CLIENT_CONTEXT_LIMIT = 3583
 
 _check_syntax = msgspec.json.Decoder(msgspec.Raw).decode
 
 
-def checked(payload: bytes) -> bytes:
+def checked(payload: bytes, limit: int = REQUEST_LIMIT, invocation_type: str = "RequestResponse") -> bytes:
     """The event for `payload`; an empty one is `{}`. Raises AWS's errors for too much and for what is not JSON."""
     if not payload:
         return b"{}"
-    if len(payload) > REQUEST_LIMIT:
+    if len(payload) > limit:
         raise RequestTooLargeException(
-            f"{len(payload)} byte payload is too large for the RequestResponse invocation type "
-            f"(limit {REQUEST_LIMIT} bytes)"
+            f"{len(payload)} byte payload is too large for the {invocation_type} invocation type (limit {limit} bytes)"
         )
     try:
         if not payload.isascii():

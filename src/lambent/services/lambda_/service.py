@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
-from lambent.ports import Invoker
+from lambent.ports import Destinations, EventSink, Invoker
 from lambent.services.lambda_.aliases.changes import Aliases
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.calls import Calls
@@ -24,6 +24,9 @@ from lambent.services.lambda_.code.links import CodeLinks
 from lambent.services.lambda_.code.storage_limit import StorageLimit
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.directory import Directory
+from lambent.services.lambda_.event_config.changes import EventConfigs
+from lambent.services.lambda_.event_config.directory import Rules
+from lambent.services.lambda_.event_config.store import EventConfigStore
 from lambent.services.lambda_.execution_roles import ExecutionRoles
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.layers.policies import LayerPolicies
@@ -32,6 +35,7 @@ from lambent.services.lambda_.operations.aliases import AliasOperations
 from lambent.services.lambda_.operations.code import CodeOperations
 from lambent.services.lambda_.operations.code_signing import CodeSigningOperations
 from lambent.services.lambda_.operations.concurrency import ConcurrencyOperations
+from lambent.services.lambda_.operations.event_invoke_config import EventInvokeConfigOperations
 from lambent.services.lambda_.operations.functions import FunctionOperations
 from lambent.services.lambda_.operations.invoke import InvokeOperations
 from lambent.services.lambda_.operations.layer_permissions import LayerPermissionOperations
@@ -72,6 +76,8 @@ class LambdaService:
         database: Database,
         secrets: SecretBox,
         invoker: Invoker,
+        events: EventSink,
+        destinations: Destinations,
         clock: Clock,
         account_concurrency: int = 1000,
         host_suffix: str = "",
@@ -103,7 +109,10 @@ class LambdaService:
         self._function_urls = FunctionUrls(database, UrlStore(), self.urls, qualified)
         signing_store = SigningStore()
         signing = Signing(database, signing_store)
-        attachments: Sequence[Attachment] = (self._permissions, self._function_urls, signing)
+        #: How events of functions are treated, for whoever runs them.
+        self.event_rules = Rules()
+        self._event_configs = EventConfigs(database, EventConfigStore(), self.event_rules, qualified, events)
+        attachments: Sequence[Attachment] = (self._permissions, self._function_urls, self._event_configs, signing)
         self._functions = functions = Functions(
             database,
             self._store,
@@ -134,12 +143,13 @@ class LambdaService:
             LayerPermissionOperations(database, self._layers, self._layer_policies),
             VersionOperations(functions),
             AliasOperations(aliases),
-            InvokeOperations(self.directory, invoker),
+            InvokeOperations(self.directory, invoker, events),
             RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
             PermissionOperations(self._permissions),
             UrlOperations(self._function_urls, clock, host_suffix),
+            EventInvokeConfigOperations(self._event_configs, destinations, clock),
             MappingOperations(self.directory),
         )
         self._collector: asyncio.Task[None] | None = None
@@ -153,6 +163,7 @@ class LambdaService:
         for layer in await self._database.read(self._layers.with_policies):
             self._layer_policies.put(layer, layer.policy)
         await self._function_urls.start()
+        await self._event_configs.start()
         self._collector = asyncio.get_running_loop().create_task(self._collect_for_ever(), name="package collector")
 
     async def stop(self) -> None:

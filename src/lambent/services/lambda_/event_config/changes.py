@@ -26,7 +26,7 @@ class EventConfigs:
         store: EventConfigStore,
         directory: Rules,
         qualified: Qualified,
-        events: EventSink | None,
+        events: EventSink,
     ) -> None:
         self._database = database
         self._store = store
@@ -106,8 +106,7 @@ class EventConfigs:
 
     def forget(self, key: Key, qualifier: str | None) -> None:
         self._directory.remove(key, qualifier)
-        if self._events is not None:
-            self._events.forget(*key, qualifier)
+        self._events.forget(*key, qualifier)
 
     def delete_all(self, tx: Connection) -> None:
         self._store.delete_all(tx)

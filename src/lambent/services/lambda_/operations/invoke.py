@@ -6,38 +6,28 @@ import base64
 from typing import Any
 
 from lambent.context import Context
-from lambent.errors import NotImplementedOperation
-from lambent.ports import FunctionDirectory, Invocation, Invoker
+from lambent.ports import Event, EventSink, FunctionDirectory, FunctionVersion, Invocation, Invoker
 from lambent.services.lambda_ import payload
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 
 
 class InvokeOperations:
-    def __init__(self, directory: FunctionDirectory, invoker: Invoker) -> None:
+    def __init__(self, directory: FunctionDirectory, invoker: Invoker, events: EventSink) -> None:
         self._directory = directory
         self._invoker = invoker
+        self._events = events
 
     async def Invoke(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = function_name(
-            context,
-            params["FunctionName"],
-            params.get("Qualifier"),
-            action="InvokeFunction",
-            # The Authorizer let the call pass: another account's function then has a policy that does.
-            admits=lambda name: True,
-        )
-        function = self._directory.find(name.account, name.region, name.name, name.qualifier)
-        if function is None:
-            # AWS names $LATEST here where the caller named no qualifier.
-            raise FunctionName(*name.key, name.qualifier or LATEST).not_found()
+        name, function = self._find(context, params)
         _refuse_unsupported(params)
-        event = payload.checked(params.get("Payload") or b"")
         invocation_type = params.get("InvocationType") or "RequestResponse"
+        if invocation_type == "Event":
+            await self._accept(context, name, params, params.get("Payload") or b"", payload.EVENT_LIMIT)
+            return {"StatusCode": 202}
+        event = payload.checked(params.get("Payload") or b"")
         if invocation_type == "DryRun":
             return {"StatusCode": 204, "ExecutedVersion": function.version}
-        if invocation_type == "Event":
-            raise NotImplementedOperation("The operation Invoke of lambda is not implemented for InvocationType Event.")
         log_tail = params.get("LogType") == "Tail"
         result = await self._invoker.invoke(
             function,
@@ -60,6 +50,43 @@ class InvokeOperations:
         if log_tail:
             answer["LogResult"] = base64.b64encode(result.log_tail or b"").decode()
         return answer
+
+    async def InvokeAsync(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name, _function = self._find(context, params)
+        await self._accept(context, name, params, params["InvokeArgs"], payload.INVOKE_ASYNC_LIMIT)
+        return {"Status": 202}
+
+    def _find(self, context: Context, params: dict[str, Any]) -> tuple[FunctionName, FunctionVersion]:
+        name = function_name(
+            context,
+            params["FunctionName"],
+            params.get("Qualifier"),
+            action="InvokeFunction",
+            # The Authorizer let the call pass: another account's function then has a policy that does.
+            admits=lambda name: True,
+        )
+        function = self._directory.find(name.account, name.region, name.name, name.qualifier)
+        if function is None:
+            # AWS names $LATEST here where the caller named no qualifier.
+            raise FunctionName(*name.key, name.qualifier or LATEST).not_found()
+        return name, function
+
+    async def _accept(
+        self, context: Context, name: FunctionName, params: dict[str, Any], body: bytes, limit: int
+    ) -> None:
+        """Returns once the event is on disk."""
+        await self._events.accept(
+            Event(
+                account=name.account,
+                region=name.region,
+                name=name.name,
+                qualifier=name.qualifier or "",
+                request_id=context.request_id,
+                payload=payload.checked(body, limit, "Event"),
+                client_context=payload.client_context(params.get("ClientContext")),
+                trace_id=context.trace_id,
+            )
+        )
 
 
 def _refuse_unsupported(params: dict[str, Any]) -> None:
