@@ -10,7 +10,7 @@ from lambent.edge.access_log import AccessLogs
 from lambent.edge.execute_api.door import ExecuteApiDoor
 from lambent.edge.execute_api.http.gateway import HttpApiGateway
 from lambent.edge.execute_api.rest.gateway import RestGateway
-from lambent.edge.function_url.door import Gate
+from lambent.edge.gate import Gate
 from lambent.edge.http_proxy import HttpProxy
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.ports import FunctionCalls, LogSink

@@ -11,26 +11,11 @@ import importlib
 from collections.abc import Iterable
 from typing import Protocol
 
+from lambent.edge.http_events.request_facts import HOP_BY_HOP
 from lambent.request import Headers, Response
 
 #: What API Gateway reads of an integration's answer at most.
 RESPONSE_BYTES = 10 * 1024 * 1024
-#: Of one connection alone (RFC 9110, 7.6.1); `host` and `content-length` are made anew for the next one.
-_HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-        b"http2-settings",
-        b"expect",
-    )
-)
 
 
 class ProxyError(Exception):
@@ -99,7 +84,7 @@ class HttpProxy:
 def forwarded(headers: Headers) -> list[tuple[bytes, bytes]]:
     """`headers` as they go to the next server: less those of one connection, named or known."""
     named = _named_by_connection(value for name, value in headers if name == b"connection")
-    dropped = _HOP_BY_HOP | named if named else _HOP_BY_HOP
+    dropped = HOP_BY_HOP | named if named else HOP_BY_HOP
     return [
         (name, value) for name, value in headers if name not in dropped and name not in (b"host", b"content-length")
     ]

@@ -13,6 +13,7 @@ from lambent import wire
 from lambent.context import Caller, Context
 from lambent.edge.dispatch import Dispatch
 from lambent.edge.doors import Doors
+from lambent.edge.gate import LARGE_BODY, Gate
 from lambent.edge.guard import Guard
 from lambent.edge.local import LocalRoutes
 from lambent.errors import AwsError, InternalFailure, UncodedError
@@ -21,8 +22,6 @@ from lambent.request import Request, Response
 
 log = logging.getLogger(__name__)
 
-#: Hashing and parsing a body of this size takes longer than handing it to a thread.
-LARGE_BODY = 256 * 1024
 #: What a service calls its own failure, where it is not InternalFailure.
 FAILURES: Mapping[str, tuple[str, str]] = {
     "lambda": ("ServiceException", "The service encountered an internal error."),
@@ -36,11 +35,6 @@ class RequestEntityTooLargeException(AwsError):
     """The request payload exceeded the limit."""
 
     status = 413
-
-
-class Gate(Protocol):
-    def verify(self, request: Request, operation: wire.Operation) -> Verified:
-        """Who asks, and for which region."""
 
 
 class Authorizer(Protocol):

@@ -6,22 +6,19 @@ silent, bodies and headers are as recorded from AWS.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from concurrent.futures import Executor
-from typing import Any, Protocol
 
 from lambent.clock import Clock
 from lambent.context import Caller
 from lambent.edge.doors import Address
 from lambent.edge.function_url import answers
+from lambent.edge.gate import FUNCTION_URL, Gate, verified
 from lambent.edge.http_events import cors, payload_v2, responses
 from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts
 from lambent.errors import AwsError
 from lambent.identity import circumstances
-from lambent.identity.faults import SignedOperation
-from lambent.identity.sigv4 import Verified
 from lambent.ports import Asker, FunctionCalls, UrlDirectory, UrlTarget
 from lambent.request import Request, Response
 
@@ -29,23 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Of a request's body, and of the event made of it.
 BODY_LIMIT = 6 * 1024 * 1024
-#: Hashing a body of this size takes longer than handing it to a thread.
-LARGE_BODY = 256 * 1024
 
 ANYBODY = Asker(principal="*", url_auth_type="NONE")
-
-
-class Gate(Protocol):
-    def verify(self, request: Request, operation: SignedOperation) -> Verified:
-        """Who asks; raises an AwsError where the signature is missing or does not hold."""
-
-
-class _Signed:
-    """How requests to function URLs are signed: as calls of Lambda."""
-
-    service = "lambda"
-    signing_name = "lambda"
-    protocol = "rest-json"
 
 
 class FunctionUrlDoor:
@@ -98,7 +80,7 @@ class FunctionUrlDoor:
                 circumstances=circumstances.of_request(request, self._clock.now()),
             )
         facts = Facts.of(request, address, self._clock.now())
-        event = payload_v2.event(facts, api=_api(target, address, caller), authorizer=_authorizer(caller))
+        event = payload_v2.event(facts, api=_api(target, address, caller), authorizer=payload_v2.iam_authorizer(caller))
         if len(event) > BODY_LIMIT:
             return answers.too_large()
         try:
@@ -117,14 +99,10 @@ class FunctionUrlDoor:
         return response
 
     async def _caller(self, request: Request, target: UrlTarget) -> Caller:
-        if len(request.body) < LARGE_BODY:
-            verified = self._gate.verify(request, _Signed)
-        else:
-            loop = asyncio.get_running_loop()
-            verified = await loop.run_in_executor(self._workers, self._gate.verify, request, _Signed)
-        if verified.region != target.region:
-            raise answers.wrong_region(verified.region)
-        return verified.caller
+        sender = await verified(self._gate, request, FUNCTION_URL, self._workers)
+        if sender.region != target.region:
+            raise answers.wrong_region(sender.region)
+        return sender.caller
 
 
 def _api(target: UrlTarget, address: Address, caller: Caller | None) -> ApiFacts:
@@ -134,19 +112,3 @@ def _api(target: UrlTarget, address: Address, caller: Caller | None) -> ApiFacts
         domain_name=address.domain_name,
         domain_prefix=target.id,
     )
-
-
-def _authorizer(caller: Caller | None) -> dict[str, Any] | None:
-    if caller is None:
-        return None
-    return {
-        "iam": {
-            "accessKey": caller.access_key_id,
-            "accountId": caller.account,
-            "callerId": caller.user_id,
-            "cognitoIdentity": None,
-            "principalOrgId": None,
-            "userArn": caller.arn,
-            "userId": caller.user_id,
-        }
-    }

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from lambent.context import Caller
 from lambent.edge.http_events.bodies import by_content_type
 from lambent.edge.http_events.request_facts import Facts, joined
 
@@ -116,3 +117,20 @@ def event(
             body=body or UNSET,
         )
     )
+
+
+def iam_authorizer(caller: Caller | None) -> dict[str, Any] | None:
+    """requestContext.authorizer of a signed request; None without a caller."""
+    if caller is None:
+        return None
+    return {
+        "iam": {
+            "accessKey": caller.access_key_id,
+            "accountId": caller.account,
+            "callerId": caller.user_id,
+            "cognitoIdentity": None,
+            "principalOrgId": None,
+            "userArn": caller.arn,
+            "userId": caller.user_id,
+        }
+    }

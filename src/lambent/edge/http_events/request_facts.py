@@ -14,7 +14,7 @@ from lambent.request import Request
 
 Pairs = list[tuple[str, str]]
 
-#: Of one connection, so they say nothing to a function.
+#: Of one connection alone (RFC 9110, 7.6.1): they say nothing to a function or to the next server.
 HOP_BY_HOP = frozenset(
     (
         b"connection",
@@ -26,6 +26,7 @@ HOP_BY_HOP = frozenset(
         b"trailer",
         b"transfer-encoding",
         b"upgrade",
+        b"http2-settings",
         b"expect",
     )
 )

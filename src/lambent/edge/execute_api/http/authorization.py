@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from concurrent.futures import Executor
-from typing import Protocol
 
 from lambent.edge.execute_api.http.exchange import Exchange
 from lambent.edge.execute_api.http.failures import authorizer_broken, forbidden
 from lambent.edge.execute_api.http.jwt_authorizer import JwtAuthorizers
 from lambent.edge.execute_api.http.lambda_authorizer import LambdaAuthorizers
+from lambent.edge.gate import EXECUTE_API, Gate, verified
 from lambent.errors import AwsError
 from lambent.identity import circumstances
 from lambent.identity.authorization import Decide
 from lambent.identity.credential import claimed_credential
-from lambent.identity.faults import SignedOperation
-from lambent.identity.sigv4 import Verified
-from lambent.request import Request
 
 ACTION = "execute-api:Invoke"
-#: Hashing a body of this size takes longer than handing it to a thread.
-LARGE_BODY = 256 * 1024
-
-
-class Gate(Protocol):
-    def verify(self, request: Request, operation: SignedOperation) -> Verified:
-        """Who asks; raises an AwsError where the signature is missing or does not hold."""
-
-
-class _Signed:
-    """How requests to deployed APIs are signed."""
-
-    service = "execute-api"
-    signing_name = "execute-api"
-    protocol = "rest-json"
 
 
 class Authorization:
@@ -63,17 +44,13 @@ class Authorization:
         """AWS tells clients of HTTP APIs no more than that they are refused."""
         request = exchange.facts.request
         try:
-            if len(request.body) < LARGE_BODY:
-                verified = self._gate.verify(request, _Signed)
-            else:
-                loop = asyncio.get_running_loop()
-                verified = await loop.run_in_executor(self._workers, self._gate.verify, request, _Signed)
+            sender = await verified(self._gate, request, EXECUTE_API, self._workers)
         except AwsError as error:
             raise forbidden(error.message) from None
-        api, caller = exchange.stage.api, verified.caller
+        api, caller = exchange.stage.api, sender.caller
         # HTTP APIs have no resource policies, so nothing could let another account in. (Without any signature the gate
         # is an open one, `--auth off`, and there is nobody to tell apart.)
-        is_foreign = verified.region != api.region or caller.account != api.account
+        is_foreign = sender.region != api.region or caller.account != api.account
         if is_foreign and claimed_credential(request) is not None:
             raise forbidden(f"{caller.arn} is not authorized to call this API")
         if not is_foreign:

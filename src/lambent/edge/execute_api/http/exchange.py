@@ -11,6 +11,7 @@ import msgspec
 from lambent.context import Caller
 from lambent.edge.execute_api.http.compiled import CompiledRoute, CompiledStage
 from lambent.edge.execute_api.http.failures import AuthorizerFailure, Failure, IntegrationFailure
+from lambent.edge.http_events import payload_v2
 from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts
 
@@ -64,20 +65,7 @@ class Exchange:
             return {"jwt": {"claims": self.claims, "scopes": self.scopes}}
         if self.authorizer_context is not None:
             return {"lambda": self.authorizer_context}
-        caller = self.caller
-        if caller is None:
-            return None
-        return {
-            "iam": {
-                "accessKey": caller.access_key_id,
-                "accountId": caller.account,
-                "callerId": caller.user_id,
-                "cognitoIdentity": None,
-                "principalOrgId": None,
-                "userArn": caller.arn,
-                "userId": caller.user_id,
-            }
-        }
+        return payload_v2.iam_authorizer(self.caller)
 
     def authorizer_v1(self) -> dict[str, Any]:
         """requestContext.authorizer of format 1.0."""

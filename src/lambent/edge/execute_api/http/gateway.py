@@ -11,7 +11,7 @@ from lambent.edge.access_log import AccessLogs
 from lambent.edge.authorizer_cache import AuthorizerCache
 from lambent.edge.documents import getter
 from lambent.edge.doors import Address
-from lambent.edge.execute_api.http.authorization import Authorization, Gate
+from lambent.edge.execute_api.http.authorization import Authorization
 from lambent.edge.execute_api.http.compiled import CompiledApi, CompiledStage
 from lambent.edge.execute_api.http.exchange import Exchange
 from lambent.edge.execute_api.http.failures import (
@@ -28,6 +28,7 @@ from lambent.edge.execute_api.http.lambda_authorizer import Grant, LambdaAuthori
 from lambent.edge.execute_api.http.lambda_integration import LambdaIntegrations
 from lambent.edge.execute_api.http.parameters import map_response
 from lambent.edge.execute_api.throttle import TokenBuckets
+from lambent.edge.gate import Gate
 from lambent.edge.http_events import cors
 from lambent.edge.http_events.request_facts import Facts, text_of
 from lambent.edge.http_proxy import HttpProxy

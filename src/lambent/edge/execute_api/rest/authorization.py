@@ -5,11 +5,9 @@ AWS's flow: https://docs.aws.amazon.com/apigateway/latest/developerguide/apigate
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from typing import Protocol
 
 from lambent.context import Caller
 from lambent.edge.execute_api.rest.exchange import Exchange
@@ -22,31 +20,15 @@ from lambent.edge.execute_api.rest.failures import (
     misconfigured,
 )
 from lambent.edge.execute_api.rest.lambda_authorizer import LambdaAuthorizers
+from lambent.edge.gate import EXECUTE_API, Gate, verified
 from lambent.errors import AwsError
 from lambent.identity.authorization import Decide
-from lambent.identity.faults import SignedOperation
 from lambent.identity.policy import Effect, Principal, Question, Verdict, combine
-from lambent.identity.sigv4 import Verified
 from lambent.request import Request
 from lambent.services.apigateway.domain import Method
 
 ACTION = "execute-api:Invoke"
-#: Hashing a body of this size takes longer than handing it to a thread.
-LARGE_BODY = 256 * 1024
 _EXPLICITLY = " with an explicit deny"
-
-
-class Gate(Protocol):
-    def verify(self, request: Request, operation: SignedOperation) -> Verified:
-        """Who asks; raises an AwsError where the signature is missing or does not hold."""
-
-
-class _Signed:
-    """How requests to deployed APIs are signed."""
-
-    service = "execute-api"
-    signing_name = "execute-api"
-    protocol = "rest-json"
 
 
 class Authorization:
@@ -98,18 +80,14 @@ class Authorization:
     async def _caller(self, exchange: Exchange) -> Caller:
         request = exchange.facts.request
         try:
-            if len(request.body) < LARGE_BODY:
-                verified = self._gate.verify(request, _Signed)
-            else:
-                loop = asyncio.get_running_loop()
-                verified = await loop.run_in_executor(self._workers, self._gate.verify, request, _Signed)
+            sender = await verified(self._gate, request, EXECUTE_API, self._workers)
         except AwsError as error:
             raise _not_authenticated(error) from None
-        if verified.region != exchange.api.definition.region and _is_signed(request):
+        if sender.region != exchange.api.definition.region and _is_signed(request):
             raise GatewayError(
-                INVALID_SIGNATURE, f"Credential should be scoped to a valid region, not '{verified.region}'. "
+                INVALID_SIGNATURE, f"Credential should be scoped to a valid region, not '{sender.region}'. "
             )
-        return verified.caller
+        return sender.caller
 
 
 def _is_signed(request: Request) -> bool:

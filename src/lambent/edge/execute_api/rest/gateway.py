@@ -10,7 +10,7 @@ from lambent.edge.access_log import AccessLogs
 from lambent.edge.authorizer_cache import AuthorizerCache
 from lambent.edge.doors import Address
 from lambent.edge.execute_api.door import BODY_LIMIT
-from lambent.edge.execute_api.rest.authorization import Authorization, Gate
+from lambent.edge.execute_api.rest.authorization import Authorization
 from lambent.edge.execute_api.rest.compression import compress
 from lambent.edge.execute_api.rest.deployed import DeployedApis
 from lambent.edge.execute_api.rest.exchange import Exchange
@@ -27,6 +27,7 @@ from lambent.edge.execute_api.rest.lambda_authorizer import Grant, LambdaAuthori
 from lambent.edge.execute_api.rest.tester import RestTester
 from lambent.edge.execute_api.rest.variables import context_value
 from lambent.edge.execute_api.throttle import TokenBuckets
+from lambent.edge.gate import Gate
 from lambent.edge.http_events.errors import json_error
 from lambent.edge.http_events.request_facts import Facts, extended_id, text_of
 from lambent.edge.http_proxy import HttpProxy
