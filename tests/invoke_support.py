@@ -71,6 +71,7 @@ def act(do, request_id, calls):
         elif name == "touch": open(os.path.join(os.environ["TMP_DIR"], value), "w").close()
         elif name == "tmp": return "S", json.dumps(sorted(os.listdir(os.environ["TMP_DIR"]))).encode()
         elif name == "calls": return "S", json.dumps(calls).encode()
+        elif name == "variable": return "S", json.dumps(init["environment"][value]).encode()
         elif name == "echo": return "S", json.dumps(value).encode()
     return "S", b"null"
 

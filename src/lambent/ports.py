@@ -13,7 +13,6 @@ from typing import Protocol
 import msgspec
 
 from lambent.context import Caller
-from lambent.errors import AwsError
 
 # ---- functions as the data plane sees them ----------------------------------------------------------------------
 
@@ -116,8 +115,6 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     log_stream: str
     #: The function's ARN as the request named it.
     invoked_arn: str = ""
-    #: The ARN as invoked, with its qualifier if the caller named one.
-    invoked_arn: str = ""
     tenant_id: str = ""
     #: None where the version has no provisioned concurrency; else whether the environment was a provisioned one
     #: (False: the invocation spilled over).
@@ -146,20 +143,6 @@ class Provision(msgspec.Struct, frozen=True):
     failure: str = ""
 
 
-class FunctionConcurrency(msgspec.Struct, frozen=True):
-    """What one function uses at this moment: gauges for metrics."""
-
-    account: str
-    region: str
-    name: str
-    #: Executions under way, those that wait for an environment among them.
-    running: int
-    #: ReservedConcurrentExecutions, None without.
-    reserved: int | None
-    #: Version → (executions under its provisioned concurrency, its amount).
-    provisioned: Mapping[str, tuple[int, int]]
-
-
 class Invoker(Protocol):
     """The one door to function code."""
 
@@ -178,9 +161,6 @@ class Invoker(Protocol):
 
     def provision_of(self, function: FunctionVersion) -> Provision:
         """How far that is."""
-
-    def concurrency(self) -> Sequence[FunctionConcurrency]:
-        """What every function that was invoked uses now."""
 
     def forget(self, account: str, region: str, name: str) -> None:
         """The function is gone: so are its reservation and what was provisioned for it."""
@@ -410,11 +390,12 @@ class ConcurrencyPeaks(Protocol):
         and the most of functions without a reservation."""
 
 
-class RefusalSink(Protocol):
-    """Takes every invocation that was refused before it ran and so has no record."""
+class ProvisionedPeaks(Protocol):
+    """The same for provisioned concurrency."""
 
-    def refused(self, function: FunctionVersion, invocation: Invocation, error: AwsError) -> None:
-        """`error`: TooManyRequestsException (with its `reason`) or RecursiveInvocationException."""
+    def take_provisioned_peaks(self) -> Iterable[tuple[FunctionVersion, int, int]]:
+        """Since the last call, for each version with provisioned concurrency: the most that ran under it at once, and
+        how much it has."""
 
 
 # ---- identity ------------------------------------------------------------------------------------------------------

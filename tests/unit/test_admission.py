@@ -11,20 +11,28 @@ ACCOUNT = "ConcurrentInvocationLimitExceeded"
 RESERVED = "ReservedFunctionConcurrentInvocationLimitExceeded"
 
 
+def taken(admission: Admission, name: str, reserved: int | None, now: float) -> FunctionLoad:
+    """One more execution on demand."""
+    load, share = admission.acquire(name, "$LATEST", reserved, now)
+    assert share is None
+    return load
+
+
 def refused(admission: Admission, name: str, reserved: int | None, now: float) -> str:
     with pytest.raises(TooManyRequestsException) as caught:
-        admission.acquire(name, reserved, now)
+        taken(admission, name, reserved, now)
     assert caught.value.message == "Rate Exceeded."
     assert caught.value.status == 429
+    assert caught.value.members["retryAfterSeconds"] == "1"
     return str(caught.value.members["Reason"])
 
 
 def test_the_account_limit_is_shared_by_functions_without_a_reservation() -> None:
     admission = Admission(3)
-    loads = [admission.acquire(name, None, 0.0) for name in ("a", "b", "a")]
+    loads = [taken(admission, name, None, 0.0) for name in ("a", "b", "a")]
     assert refused(admission, "c", None, 0.0) == ACCOUNT
-    admission.release(loads[1])
-    admission.acquire("c", None, 0.0)
+    admission.release(loads[1], None)
+    taken(admission, "c", None, 0.0)
     assert admission.running == 3
 
 
@@ -32,10 +40,10 @@ def test_a_reservation_is_kept_for_its_function_even_while_it_runs_nothing() -> 
     admission = Admission(5)
     admission.reserve("a", 3, 0.0)
     for _ in range(2):
-        admission.acquire("b", None, 0.0)
+        taken(admission, "b", None, 0.0)
     assert refused(admission, "b", None, 0.0) == ACCOUNT
     for _ in range(3):
-        admission.acquire("a", 3, 0.0)
+        taken(admission, "a", 3, 0.0)
     assert refused(admission, "a", 3, 0.0) == RESERVED
 
 
@@ -45,24 +53,24 @@ def test_a_reservation_of_zero_refuses_everything() -> None:
 
 def test_lifting_a_reservation_moves_what_runs_to_the_shared_pool() -> None:
     admission = Admission(4)
-    loads = [admission.acquire("a", 2, 0.0) for _ in range(2)]
-    assert repr(admission) == "<Admission 0/2 unreserved, 2 reserved>"
+    loads = [taken(admission, "a", 2, 0.0) for _ in range(2)]
+    assert repr(admission) == "<Admission 0/2 unreserved, 2 set aside>"
     admission.reserve("a", None, 0.0)
-    assert repr(admission) == "<Admission 2/4 unreserved, 0 reserved>"
+    assert repr(admission) == "<Admission 2/4 unreserved, 0 set aside>"
     for load in loads:
-        admission.release(load)
-    assert repr(admission) == "<Admission 0/4 unreserved, 0 reserved>"
+        admission.release(load, None)
+    assert repr(admission) == "<Admission 0/4 unreserved, 0 set aside>"
 
 
 def test_a_deleted_function_gives_its_reservation_back_and_its_running_ones_as_they_end() -> None:
     admission = Admission(4)
-    kept = admission.acquire("a", None, 0.0)
-    admission.acquire("b", 2, 0.0)
+    kept = taken(admission, "a", None, 0.0)
+    taken(admission, "b", 2, 0.0)
     admission.forget("a")
     admission.forget("b")
-    assert repr(admission) == "<Admission 1/4 unreserved, 0 reserved>"
-    admission.release(kept)
-    assert repr(admission) == "<Admission 0/4 unreserved, 0 reserved>"
+    assert repr(admission) == "<Admission 1/4 unreserved, 0 set aside>"
+    admission.release(kept, None)
+    assert repr(admission) == "<Admission 0/4 unreserved, 0 set aside>"
 
 
 @pytest.mark.parametrize(
@@ -77,7 +85,7 @@ def test_ten_requests_a_second_per_unit_of_concurrency(reserved: int | None, per
 
     def pass_through(count: int, now: float) -> None:
         for _ in range(count):
-            admission.release(admission.acquire("a", reserved, now))
+            admission.release(taken(admission, "a", reserved, now), None)
 
     pass_through(per_second, 0.0)
     assert refused(admission, "a", reserved, 0.0) == reason
@@ -90,7 +98,7 @@ def test_ten_requests_a_second_per_unit_of_concurrency(reserved: int | None, per
 
 def test_a_thousand_environments_per_ten_seconds_and_function() -> None:
     admission = Admission(5000)
-    load, other = admission.acquire("a", None, 0.0), admission.acquire("b", None, 0.0)
+    load, other = taken(admission, "a", None, 0.0), taken(admission, "b", None, 0.0)
 
     def starts(load: FunctionLoad, now: float) -> int:
         count = 0

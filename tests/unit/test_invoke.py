@@ -71,7 +71,7 @@ def test_the_runtime_gets_the_header_that_was_sent(tmp_path: Path) -> None:
             (await b.invoker.invoke(function(), call)).payload
         )
         assert (request_id, arn, trace, context, cognito, tenant) == (
-            call.request_id, call.invoked_arn, "Root=1-0-0;Parent=1;Sampled=1", '{"a":1}', "", "",
+            call.request_id, call.invoked_arn, "Root=1-0-0;Parent=1;Sampled=1;Lineage=0b9ba47a:1", '{"a":1}', "", "",
         )  # fmt: skip
         assert 4000 < int(deadline) - b.records.records[0].started_at * 1000 < 5100
 

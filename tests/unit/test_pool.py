@@ -27,6 +27,7 @@ class Env:
     group: Group
     charge_mb: int
     name: str = ""
+    provisioned: bool = False
 
     def __repr__(self) -> str:
         return self.name

@@ -10,11 +10,12 @@ import pytest
 
 from lambent.invoke import faults
 from lambent.invoke.report import Reporter, billed_ms, iso_time, log_stream_name, runtime_version
-from lambent.ports import InvocationRecord
+from lambent.ports import Invocation, InvocationRecord
 from lambent.sandbox.spec import ExitStatus
 from tests.invoke_support import function
 
 NOW = 1_769_860_800.123
+REQUEST = Invocation("r-1", b"", "arn")
 
 
 def record(**fields: Any) -> InvocationRecord:
@@ -55,7 +56,7 @@ def test_report_as_text(fields: dict[str, Any], line: bytes) -> None:
 
 
 def test_start_as_text() -> None:
-    assert Reporter.of(function(version="7"), "i").start(NOW, "r-1") == (b"START RequestId: r-1 Version: 7\n",)
+    assert Reporter.of(function(version="7"), "i").start(NOW, REQUEST) == (b"START RequestId: r-1 Version: 7\n",)
 
 
 def test_init_lines_as_text() -> None:
@@ -91,7 +92,7 @@ def test_runtimes_have_a_version_in_init_start(runtime: str, named: str) -> None
 
 def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
     reporter = Reporter.of(function(log_format="JSON", system_log_level="DEBUG"), "instance")
-    [start] = map(json.loads, reporter.start(NOW, "r-1"))
+    [start] = map(json.loads, reporter.start(NOW, REQUEST))
     assert start == {
         "time": "2026-01-31T12:00:00.123Z",
         "type": "platform.start",
@@ -131,7 +132,7 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
 def test_the_system_level_hides_json_lines_below_it(level: str | None, shown: list[str]) -> None:
     reporter = Reporter.of(function(log_format="JSON", system_log_level=level), "i")
     failed = record(status="timeout", error_type="Sandbox.Timedout")
-    lines = [*reporter.start(NOW, "r"), *reporter.end(NOW, record()), *reporter.end(NOW, failed)]
+    lines = [*reporter.start(NOW, REQUEST), *reporter.end(NOW, record()), *reporter.end(NOW, failed)]
     assert [json.loads(line)["type"] for line in lines] == [f"platform.{name}" for name in shown]
 
 

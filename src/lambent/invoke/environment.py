@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 
 #: An overrun of init is a failed init; it is done again in the first invocation, under the function's timeout.
 INIT_LIMIT_S = 10.0
+#: Nobody waits for a provisioned one: its init may take this long, or as long as the function's timeout.
+PROVISIONED_INIT_LIMIT_S = 130.0
 #: A sandbox or a process in it that takes this long to start never will: an error is better than a hang.
 START_LIMIT_S = 30.0
 #: Idle this long, an environment is frozen: long enough that back-to-back invocations never pay for it.
@@ -112,7 +114,16 @@ class Services:
 class Environment:
     """Implements channel.RuntimeEvents; everything runs on the event loop."""
 
-    def __init__(self, services: Services, function: FunctionVersion, group: Any, charge_mb: int) -> None:
+    def __init__(
+        self,
+        services: Services,
+        function: FunctionVersion,
+        group: Any,
+        charge_mb: int,
+        *,
+        tenant_id: str = "",
+        provisioned: bool = False,
+    ) -> None:
         self._services = services
         self._clock = services.clock
         self._timers = services.timers
@@ -122,8 +133,12 @@ class Environment:
         #: The pool's: whose environment this is, and the memory that it is charged with.
         self.group = group
         self.charge_mb = charge_mb
+        self.provisioned = provisioned
 
         # Whole life
+        #: Whose invocations alone it runs, "" where the function does not tell tenants apart.
+        self.tenant_id = tenant_id
+        self.invocations = 0
         self.state = State.STARTING
         self.born_at = services.clock.monotonic()
         #: When it should be replaced.
@@ -137,7 +152,9 @@ class Environment:
             services.clock,
         )
         self._write = self._stream.write
-        self._reporter = Reporter.of(function, self.id)
+        self._initialization = "provisioned-concurrency" if provisioned else "on-demand"
+        self._reporter = Reporter.of(function, self.id, self._initialization)
+        self._mark = tracing.mark(function.arn)
         self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
         self._sandbox: Sandbox | None = None
         self._blueprint: Blueprint | None = None
@@ -145,6 +162,8 @@ class Environment:
         self._timeout_s = float(function.timeout_s)
         self.memory_mb = 0
         self._memory_at = 0.0
+        #: When it came to rest last, or was born.
+        self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
         self.init_ms: float | None = None
 
@@ -158,6 +177,25 @@ class Environment:
         self._started_at = 0.0
         self._started_wall = 0.0
 
+    def describe(self, now: float) -> dict[str, Any]:
+        """For operators; `now` is monotonic."""
+        return {
+            "id": self.id,
+            "account": self.function.account,
+            "region": self.function.region,
+            "function": self.function.name,
+            "version": self.function.version,
+            "state": self.state.name.lower(),
+            "provisioned": self.provisioned,
+            "tenant": self.tenant_id,
+            "age_s": round(now - self.born_at, 3),
+            "idle_s": round(now - self.idle_since, 3) if self.state in (READY, FROZEN, STOPPED) else None,
+            "memory_mb": self.memory_mb,
+            "memory_limit_mb": self.function.memory_mb,
+            "invocations": self.invocations,
+            "log_stream": self.log_stream,
+        }
+
     def __repr__(self) -> str:
         return f"<Environment {self.id[:8]} of {self.function.name}:{self.function.version} {self.state.name}>"
 
@@ -167,7 +205,9 @@ class Environment:
         """Make the sandbox and begin init. Raises SandboxError."""
         services = self._services
         self._blueprint = blueprint
-        spec = services.starter.launch_spec(blueprint, self.id, self._credentials, self.log_stream)
+        spec = services.starter.launch_spec(
+            blueprint, self.id, self._credentials, self.log_stream, self._initialization
+        )
         async with asyncio.timeout(START_LIMIT_S):
             sandbox = await services.launcher.launch(spec)
         if self.state is State.DEAD:
@@ -182,7 +222,7 @@ class Environment:
         self._move(Event.LAUNCHED)
         wall = self._clock.now()
         self._write_lines(self._reporter.init_start(wall), wall)
-        self._begin_init(INIT_LIMIT_S)
+        self._begin_init(max(PROVISIONED_INIT_LIMIT_S, self._timeout_s) if self.provisioned else INIT_LIMIT_S)
 
     def _begin_init(self, limit_s: float) -> None:
         self._init_at = self._clock.monotonic()
@@ -198,7 +238,11 @@ class Environment:
         else:
             assert sandbox.runtime_api is not None
             self._link = HttpRuntime(self._services.loop, sandbox.runtime_api, self, self._owner.spawn)
-        self._link.init(self._services.starter.init_body(blueprint, sandbox, self._credentials, self.log_stream))
+        self._link.init(
+            self._services.starter.init_body(
+                blueprint, sandbox, self._credentials, self.log_stream, self._initialization
+            )
+        )
 
     # ---- one invocation ----
 
@@ -249,10 +293,10 @@ class Environment:
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                tracing.header(invocation.trace_id, self.function.tracing_mode, wall),
+                tracing.header(invocation.trace_id, self.function.tracing_mode, wall, self._mark),
                 invocation.client_context,
                 "",
-                "",
+                invocation.tenant_id,
             ),
             invocation.payload,
         )
@@ -262,7 +306,7 @@ class Environment:
         self._started_at, self._started_wall = started_at, wall
         if invocation.log_tail:
             self._stream.begin_tail()
-        self._write_lines(self._reporter.start(wall, invocation.request_id), wall)
+        self._write_lines(self._reporter.start(wall, invocation), wall)
         return wall
 
     # ---- what the runtime tells ----
@@ -272,6 +316,10 @@ class Environment:
         if self.state is State.INIT:
             self.init_ms = (now - self._init_at) * 1000
             self._end_init()
+            if self.provisioned:
+                self._report_init("init", now, Outcome(b"", SUCCESS))
+            # What starts next is charged with what this one took so far, not with a guess.
+            self._sample_memory(now)
             self._rest(now)
             self._owner.environment_usable(self)
         elif self.state is State.REINIT:
@@ -433,7 +481,8 @@ class Environment:
             invocation.request_id,
             self._started_wall,
             duration_ms,
-            billed_ms(duration_ms, init_ms),
+            # The init of a provisioned environment was paid for before anybody invoked it.
+            billed_ms(duration_ms, None if self.provisioned else init_ms),
             init_ms,
             function.memory_mb,
             self.memory_mb,
@@ -441,7 +490,10 @@ class Environment:
             outcome.error_type,
             self.log_stream,
             invocation.invoked_arn,
+            invocation.tenant_id,
+            self.provisioned if self.group.target else None,
         )
+        self.invocations += 1
         wall = self._clock.now()
         self._write_lines(self._reporter.end(wall, record), wall)
         tail = self._stream.take_tail() if invocation.log_tail else None
@@ -453,13 +505,18 @@ class Environment:
 
     def _rest(self, now: float) -> None:
         """Idle from now on: frozen soon."""
+        self.idle_since = now
         self._timers.set(self._timer, now + FREEZE_AFTER_S)
 
     def _lose_idle(self, reason: str) -> None:
         """Nobody waits for it; the next invocation starts another runtime."""
         self._stop_runtime(reason)
         self._move(Event.FAILED)
-        self._timers.set(self._timer, self._clock.monotonic() + self._services.idle_timeout)
+        if self.provisioned:
+            # It is not ready any more, and something that is takes its place.
+            self._owner.environment_expired(self, reason)
+        else:
+            self._timers.set(self._timer, self._clock.monotonic() + self._services.idle_timeout)
 
     def _stop_runtime(self, reason: str) -> None:
         if self._link is not None:
@@ -510,9 +567,13 @@ class Environment:
             self._move(Event.FREEZE)
             assert self._sandbox is not None
             self._sandbox.freeze()
-            self._timers.set(self._timer, now + self._services.idle_timeout - FREEZE_AFTER_S)
+            # Frozen it is ready all the same: thawing takes a tenth of a millisecond.
+            idle_s = self._services.idle_timeout - FREEZE_AFTER_S
+            self._timers.set(self._timer, self.old_at if self.provisioned else now + idle_s)
         elif state in (FROZEN, STOPPED):
-            self._owner.environment_expired(self, "it was idle for too long")
+            old = self.provisioned and now >= self.old_at
+            reason = "its credentials are about to expire" if old else "it was idle for too long"
+            self._owner.environment_expired(self, reason)
 
     def _move(self, event: Event) -> None:
         try:

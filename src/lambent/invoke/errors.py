@@ -22,8 +22,34 @@ class TooManyRequestsException(AwsError):
     status = 429
 
     def __init__(self, reason: ThrottleReason, message: str | None = None) -> None:
-        super().__init__(message, Reason=str(reason))
+        # AWS's Retry-After. What is throttled by rate may come again within the second; of the rest nobody knows.
+        super().__init__(message, Reason=str(reason), retryAfterSeconds="1")
         self.reason = reason
+
+
+class RecursiveInvocationException(AwsError):
+    """Lambda has detected your function being invoked in a recursive loop with other AWS resources and stopped your \
+function's invocation."""
+
+
+class TenantIdRefused(AwsError):
+    """A tenant id is missing, or given to a function that does not tell tenants apart."""
+
+    code = "InvalidParameterValueException"
+
+    @classmethod
+    def missing(cls) -> TenantIdRefused:
+        return cls(
+            "The invoked function is enabled with tenancy configuration. "
+            "Add a valid tenant ID in your request and try again."
+        )
+
+    @classmethod
+    def needless(cls) -> TenantIdRefused:
+        return cls(
+            "The invoked function is not enabled with tenancy configuration. "
+            "Remove the tenant ID from your request and try again."
+        )
 
 
 class ServiceException(AwsError):

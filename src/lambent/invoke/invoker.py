@@ -11,23 +11,29 @@ import logging
 import os
 import platform
 from asyncio import AbstractEventLoop, CancelledError, Task
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from lambent.clock import Clock
-from lambent.invoke.admission import Admission, FunctionLoad
+from lambent.invoke import tracing
+from lambent.invoke.admission import Admission, FunctionLoad, Share
 from lambent.invoke.environment import Environment, Job, Services
 from lambent.invoke.errors import (
     EFSMountFailureException,
     InvalidRuntimeException,
+    RecursiveInvocationException,
     ServiceException,
+    TenantIdRefused,
     ThrottleReason,
     TooManyRequestsException,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
 from lambent.invoke.launch import Starter
 from lambent.invoke.logs import node_share
-from lambent.invoke.pool import Decision, Evict, Group, Pool, QueueFull, Run
+from lambent.invoke.pool import Decision, Evict, Pool, QueueFull, Run, Start
+from lambent.invoke.provisioning import INIT_FAILED, NO_MEMORY, NOT_STARTED, Provisioning, Target
+from lambent.invoke.starts import AT_ONCE, StartQueue
+from lambent.invoke.states import STOPPED
 from lambent.invoke.timers import Timers
 from lambent.ports import (
     CredentialIssuer,
@@ -36,6 +42,8 @@ from lambent.ports import (
     InvocationRecord,
     InvokeResult,
     LogSink,
+    MetricSink,
+    Provision,
     RecordSink,
 )
 from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, SandboxError
@@ -55,10 +63,11 @@ _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "ar
 class _Executions(Job):
     """A Job with what the invoker has to give back when it ends."""
 
-    __slots__ = ("admission", "load")
+    __slots__ = ("admission", "load", "share")
 
     admission: Admission
     load: FunctionLoad
+    share: Share | None
 
 
 class Invoker:
@@ -78,6 +87,7 @@ class Invoker:
         attach_endpoint: AttachEndpoint,
         detach_endpoint: DetachEndpoint,
         records: Sequence[RecordSink] = (),
+        metrics: MetricSink | None = None,
     ) -> None:
         self._launcher = launcher
         self._runtimes = runtimes
@@ -90,14 +100,19 @@ class Invoker:
         self._attach_endpoint = attach_endpoint
         self._detach_endpoint = detach_endpoint
         self._records = tuple(records)
+        self._metrics = metrics
         self._pool: Pool[Environment, _Executions] = Pool(memory_budget_mb or _three_quarters_of_memory())
         #: By (account, region).
         self._admissions: dict[tuple[str, str], Admission] = {}
         self._tasks: set[Task[None]] = set()
+        #: Starts that wait for their turn, and how many sandboxes are being made.
+        self._starts = StartQueue()
+        self._launching = 0
         # Set by `start`
         self._loop: AbstractEventLoop
         self._timers: Timers
         self._services: Services
+        self._provisioning: Provisioning
         self._accepting = False
 
     def __repr__(self) -> str:
@@ -109,6 +124,7 @@ class Invoker:
         """`endpoint_url` is the region's, as functions see it."""
         self._loop = asyncio.get_running_loop()
         self._timers = Timers(self._loop, self._clock)
+        self._provisioning = Provisioning(self._clock, self._timers, self._begin_next)
         self._services = Services(
             loop=self._loop,
             clock=self._clock,
@@ -136,6 +152,8 @@ class Invoker:
         self._admissions.clear()
 
     async def _clear(self, reason: str) -> None:
+        self._starts.clear()
+        self._provisioning.clear()
         for environment in self._pool.members():
             environment.destroy(reason)
         for job in self._pool.clear():
@@ -152,12 +170,59 @@ class Invoker:
                 self._act(self._pool.retire(group.key))
 
     def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:
-        """ReservedConcurrentExecutions of a function changed."""
+        """ReservedConcurrentExecutions of a function are this many now, whether it runs or not."""
         self._admission(account, region).reserve(name, amount, self._clock.monotonic())
 
+    def forget(self, account: str, region: str, name: str) -> None:
+        """The function is gone, with its reservation and all that was provisioned."""
+        self._admission(account, region).forget(name)
+        self._provisioning.forget(account, region, name)
+
+    def provision(self, function: FunctionVersion, amount: int) -> None:
+        """Keep `amount` environments of the version ready from now on."""
+        now = self._clock.monotonic()
+        self._admission(function.account, function.region).provision(function.name, function.version, amount, now)
+        group = self._pool.group(_key(function), function.memory_mb, function, now)
+        for environment in self._provisioning.set(function, group, amount):
+            environment.provisioned = False
+            if environment not in group.busy:
+                # One that is busy goes on as any other and ages out.
+                self._discard(environment, "less concurrency is provisioned")
+        self._pool.tidy(group)
+        self._begin_next()
+
+    def provision_of(self, function: FunctionVersion) -> Provision:
+        return self._provisioning.describe(_key(function))
+
+    # ---- watching ----
+
     def statistics(self) -> dict[str, int]:
-        running = sum(admission.running for admission in self._admissions.values())
-        return {**self._pool.statistics(), "running": running, "timers": len(self._timers), "tasks": len(self._tasks)}
+        return {
+            **self._pool.statistics(),
+            "running": sum(admission.running for admission in self._admissions.values()),
+            "launching": self._launching,
+            "starts_waiting": len(self._starts),
+            "timers": len(self._timers),
+            "tasks": len(self._tasks),
+        }
+
+    def environments(self) -> list[dict[str, Any]]:
+        """Every one that there is, for operators."""
+        now = self._clock.monotonic()
+        return [environment.describe(now) for environment in self._pool.members()]
+
+    def take_peaks(self) -> Iterator[tuple[str, str, Mapping[str, int], int, int]]:
+        """Implements ports.ConcurrencyPeaks."""
+        for (account, region), admission in self._admissions.items():
+            functions, total, unreserved = admission.take_peaks()
+            if functions:
+                yield account, region, functions, total, unreserved
+
+    def take_provisioned_peaks(self) -> Iterator[tuple[FunctionVersion, int, int]]:
+        """Implements ports.ProvisionedPeaks."""
+        for function in self._provisioning.functions():
+            admission = self._admission(function.account, function.region)
+            yield function, *admission.take_share_peak(function.name, function.version)
 
     # ---- invoking ----
 
@@ -170,17 +235,21 @@ class Invoker:
                 f"The function is made for {function.architecture} and this region runs on {self._machine}: "
                 f"update its code with Architectures {self._machine}."
             )
+        key = f"{function.arn}:{function.version} {function.environment_key}"
+        if invocation.tenant_id or function.per_tenant:
+            key = f"{key} {_tenant_of(function, invocation)}"
+        if "Lineage=" in invocation.trace_id and not function.allows_recursion:
+            self._stop_loop(function, invocation)
         admission = self._admissions.get((function.account, function.region))
         if admission is None:
             admission = self._admission(function.account, function.region)
         try:
-            load = admission.acquire(function.name, function.reserved_concurrency, now)
+            load, share = admission.acquire(function.name, function.version, function.reserved_concurrency, now)
         except TooManyRequestsException:
             self._note_throttle(function, invocation)
             raise
         job = _Executions(function, invocation, self._loop.create_future(), now)
-        job.admission, job.load = admission, load
-        key = f"{function.arn}:{function.version} {function.environment_key}"
+        job.admission, job.load, job.share = admission, load, share
         group = self._pool.find(key)
         environment = self._pool.take(group) if group is not None else None
         if environment is not None:
@@ -194,7 +263,7 @@ class Invoker:
                 group = self._pool.find(key)
             # One that has an environment already runs to its end without a listener.
             if group is not None and self._pool.abandon(group, job):
-                admission.release(load)
+                admission.release(load, share)
             raise
 
     def _wait(self, key: str, job: _Executions, now: float) -> None:
@@ -202,11 +271,12 @@ class Invoker:
         group = None
         try:
             group = self._pool.group(key, job.function.memory_mb, job.function, now)
+            group.tenant_id = job.invocation.tenant_id
             if self._pool.needs_start(group):
                 job.admission.take_start(job.load, now)
             decisions = self._pool.wait(group, job, now)
         except Exception as error:  # whatever it is: the execution counted by `acquire` does not happen
-            job.admission.release(job.load)
+            job.admission.release(job.load, job.share)
             if group is not None:
                 self._pool.tidy(group)
             if isinstance(error, (QueueFull, TooManyRequestsException)):
@@ -220,6 +290,15 @@ class Invoker:
         for sink in self._records:
             sink.throttled(function, invocation.invoked_arn)
 
+    def _stop_loop(self, function: FunctionVersion, invocation: Invocation) -> None:
+        """Raises RecursiveInvocationException where the chain of calls led here too often."""
+        if tracing.hops(invocation.trace_id, function.arn) < tracing.MAX_HOPS:
+            return
+        log.warning("%s runs in a loop: it was stopped after %d rounds", function.arn, tracing.MAX_HOPS)
+        if self._metrics is not None:
+            self._metrics.count(invocation.invoked_arn, "RecursiveInvocationsDropped")
+        raise RecursiveInvocationException
+
     def _act(self, decisions: list[Decision[Environment, _Executions]]) -> None:
         """Carry out what the pool decided."""
         for decision in decisions:
@@ -227,13 +306,50 @@ class Invoker:
                 decision.environment.run(decision.job)
             elif isinstance(decision, Evict):
                 decision.environment.destroy(decision.reason)
+            elif self._launching < AT_ONCE:
+                self._start(decision)
             else:
-                self._start(decision.group, decision.charge_mb)
+                self._starts.add(decision)
 
-    def _start(self, group: Group[Environment, _Executions], charge_mb: int) -> None:
-        environment = Environment(self._services, group.about, group, charge_mb)
+    # ---- starting ----
+
+    def _start(self, start: Start[Environment, _Executions], target: Target | None = None) -> None:
+        group = start.group
+        environment = Environment(
+            self._services,
+            group.about,
+            group,
+            start.charge_mb,
+            tenant_id=group.tenant_id,
+            provisioned=target is not None,
+        )
         self._pool.starting(environment)
+        if target is not None:
+            self._provisioning.starting(target, environment)
+        self._launching += 1
         self.spawn(self._launch(environment), f"launch {environment.id[:8]}")
+
+    def _begin_next(self) -> None:
+        """Let start what waits for its turn; first what somebody waits for, then what is provisioned."""
+        while self._launching < AT_ONCE and (start := self._starts.pop()) is not None:
+            if len(start.group.waiting) < start.group.coming:
+                # Those who waited for it were served by others.
+                self._act(self._pool.cancel(start, self._clock.monotonic()))
+            else:
+                self._start(start)
+        while self._accepting and self._launching < AT_ONCE and (target := self._provisioning.next()) is not None:
+            self._prepare(target)
+
+    def _prepare(self, target: Target) -> None:
+        """Start one more provisioned environment."""
+        decisions = self._pool.prepare(target.group, self._clock.monotonic())
+        if not decisions:
+            self._provisioning.postpone(target, NO_MEMORY)
+            return
+        *evictions, start = decisions
+        self._act(evictions)
+        assert isinstance(start, Start)
+        self._start(start, target)
 
     async def _launch(self, environment: Environment) -> None:
         group = environment.group
@@ -246,9 +362,15 @@ class Invoker:
         except Exception as error:  # whatever keeps it from starting is the platform's failure; the client gets a 500
             log.error("%r did not start", environment, exc_info=error)
             self._never_started(environment, _as_known(error, environment.function))
+        finally:
+            self._launching -= 1
+            self._begin_next()
 
     def _never_started(self, environment: Environment, error: Exception) -> None:
         environment.destroy("it did not start")
+        if environment.provisioned:
+            words = str(error) if isinstance(error, InvalidRuntimeException) else NOT_STARTED
+            self._provisioning.lost(environment, words)
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
             known = isinstance(error, (InvalidRuntimeException, EFSMountFailureException))
@@ -256,7 +378,7 @@ class Invoker:
         self._act(decisions)
 
     def _reject(self, job: _Executions, error: Exception) -> None:
-        job.admission.release(job.load)
+        job.admission.release(job.load, job.share)
         if not job.done.done():
             job.done.set_exception(error)
 
@@ -267,16 +389,24 @@ class Invoker:
 
     def environment_usable(self, environment: Environment) -> None:
         now = self._clock.monotonic()
+        if environment.provisioned:
+            if environment.state is STOPPED:
+                self._discard(environment, "its init failed", INIT_FAILED)
+                return
+            self._provisioning.up(environment)
         environment.group.start_s += 0.3 * (now - environment.born_at - environment.group.start_s)
         self._act(self._pool.started(environment, now))
 
     def environment_free(self, environment: Environment, job: Job, record: InvocationRecord, now: float) -> None:
         assert isinstance(job, _Executions)
-        job.admission.release(job.load)
+        job.admission.release(job.load, job.share)
         for sink in self._records:
             sink.record(record)
         if now > environment.old_at:
             self._discard(environment, "its credentials are about to expire")
+            return
+        if environment.provisioned and environment.state is STOPPED:
+            self._discard(environment, "it is not ready any more")
             return
         decisions = self._pool.release(environment, now)
         if decisions:
@@ -291,10 +421,12 @@ class Invoker:
 
     def environment_broke(self, environment: Environment, job: Job | None) -> None:
         if isinstance(job, _Executions):
-            job.admission.release(job.load)
+            job.admission.release(job.load, job.share)
         if environment in environment.group.starting:
             # Starting another for who waits would fail the same way, without end: one of them gets the error.
             self._never_started(environment, ServiceException())
+        elif environment.provisioned:
+            self._discard(environment, "the platform failed in it", NOT_STARTED)
         else:
             self._act(self._pool.discard(environment, self._clock.monotonic()))
 
@@ -303,14 +435,32 @@ class Invoker:
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
-    def _discard(self, environment: Environment, reason: str) -> None:
+    def _discard(self, environment: Environment, reason: str, failure: str = "") -> None:
+        """`failure`: why a provisioned one never came up."""
         environment.destroy(reason)
         self._act(self._pool.discard(environment, self._clock.monotonic()))
+        if environment.provisioned:
+            self._provisioning.lost(environment, failure)
+            self._begin_next()
 
     def _ended(self, task: Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("The task %r failed", task.get_name(), exc_info=error)
+
+
+def _key(function: FunctionVersion) -> str:
+    """Of the group of its environments."""
+    return f"{function.arn}:{function.version} {function.environment_key}"
+
+
+def _tenant_of(function: FunctionVersion, invocation: Invocation) -> str:
+    """Raises TenantIdRefused where one is missing or means nothing."""
+    if not invocation.tenant_id:
+        raise TenantIdRefused.missing()
+    if not function.per_tenant:
+        raise TenantIdRefused.needless()
+    return invocation.tenant_id
 
 
 def _three_quarters_of_memory() -> int:

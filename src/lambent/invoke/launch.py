@@ -66,11 +66,22 @@ class Starter:
         return self._credentials.role_credentials(function.role, function.name, CREDENTIALS_S)
 
     def launch_spec(
-        self, blueprint: Blueprint, environment_id: str, credentials: Credentials, log_stream: str
+        self,
+        blueprint: Blueprint,
+        environment_id: str,
+        credentials: Credentials,
+        log_stream: str,
+        initialization_type: str,
     ) -> LaunchSpec:
         function = blueprint.function
         variables = (
-            process_environment(function, credentials, log_stream=log_stream, endpoint_url=self._endpoint_url)
+            process_environment(
+                function,
+                credentials,
+                log_stream=log_stream,
+                endpoint_url=self._endpoint_url,
+                initialization_type=initialization_type,
+            )
             if blueprint.by_exec
             else {}
         )
@@ -86,7 +97,14 @@ class Starter:
             plain_exec=blueprint.plain_exec,
         )
 
-    def init_body(self, blueprint: Blueprint, sandbox: Sandbox, credentials: Credentials, log_stream: str) -> bytes:
+    def init_body(
+        self,
+        blueprint: Blueprint,
+        sandbox: Sandbox,
+        credentials: Credentials,
+        log_stream: str,
+        initialization_type: str,
+    ) -> bytes:
         function = blueprint.function
         environment = process_environment(
             function,
@@ -94,6 +112,7 @@ class Starter:
             runtime_api=sandbox.runtime_api_address,
             log_stream=log_stream,
             endpoint_url=self._endpoint_url,
+            initialization_type=initialization_type,
             task_root=sandbox.task_root,
         )
         environment = relocated(environment, sandbox.layer_root)
@@ -110,6 +129,6 @@ class Starter:
                 "function_version": function.version,
                 "memory_mb": function.memory_mb,
                 "log_format": function.log_format,
-                "init_type": "on-demand",
+                "init_type": initialization_type,
             }
         ).encode()

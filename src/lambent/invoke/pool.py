@@ -10,6 +10,9 @@ all live environments are charged with. There are four cases for a request:
 
 A request that waits is bound to no environment: it gets whichever of its group is free or ready first, and what was
 started for it in vain becomes idle.
+
+Provisioned environments are kept beside these: they take requests first, are started for nobody in particular, and
+are neither evicted nor counted among what is idle.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ class Member(Protocol):
     group: Any
     #: MiB, the pool's to change.
     charge_mb: int
+    #: Kept ready, whether somebody asks for it or not.
+    provisioned: bool
 
 
 class Waiter(Protocol):
@@ -63,10 +68,19 @@ class Group(Generic[E, J]):
     #: What its owner knows of it, and works out at the first start; the pool does not look.
     about: Any
     blueprint: Any = None
+    #: Whose requests alone they serve, "" where the function does not tell tenants apart.
+    tenant_id: str = ""
     #: Most recently used last.
     idle: list[E] = field(default_factory=list)
     busy: set[E] = field(default_factory=set)
     starting: set[E] = field(default_factory=set)
+    #: Starts that were decided on and not begun.
+    planned: int = 0
+    #: Provisioned ones that are idle, most recently used last, and those that start.
+    ready: list[E] = field(default_factory=list)
+    preparing: set[E] = field(default_factory=set)
+    #: How many are to be kept ready, as far as this version knows.
+    target: int = 0
     waiting: deque[J] = field(default_factory=deque)
     #: The version is no longer current: what is busy finishes, nothing rests.
     retired: bool = False
@@ -78,6 +92,11 @@ class Group(Generic[E, J]):
     hits: float = 0.0
     counted_at: float = 0.0
 
+    @property
+    def coming(self) -> int:
+        """Environments that will be there for who waits."""
+        return len(self.starting) + self.planned
+
     def charge(self) -> int:
         expected = max(LEAST_CHARGE_MB, self.peak_mb) if self.peak_mb else FIRST_CHARGE_MB
         return min(self.memory_mb, expected)
@@ -87,13 +106,28 @@ class Group(Generic[E, J]):
         age = max(1.0, now - self.counted_at)
         return self.start_s * (self.hits / age) / max(1, self.charge())
 
+    def members(self) -> list[E]:
+        return [*self.ready, *self.idle, *self.busy, *self.starting, *self.preparing]
+
     def is_empty(self) -> bool:
-        return not (self.idle or self.busy or self.starting or self.waiting)
+        return not (
+            self.idle
+            or self.busy
+            or self.starting
+            or self.waiting
+            or self.planned
+            or self.ready
+            or self.preparing
+            or self.target
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Start(Generic[E, J]):
-    """Make an environment for the group, charged with `charge_mb`, and hand it to `Pool.started`."""
+    """Make an environment for the group, charged with `charge_mb`: `Pool.starting`, then `Pool.started`.
+
+    Or `Pool.cancel` it, where nobody waits for it any more.
+    """
 
     group: Group[E, J]
     charge_mb: int
@@ -142,7 +176,8 @@ class Pool(Generic[E, J]):
         return {
             "busy": sum(len(group.busy) for group in groups),
             "idle": sum(len(group.idle) for group in groups),
-            "starting": sum(len(group.starting) for group in groups),
+            "starting": sum(len(group.starting) + len(group.preparing) for group in groups),
+            "ready": sum(len(group.ready) for group in groups),
             "waiting": sum(len(group.waiting) for group in groups),
             "groups": len(groups),
             "memory_mb": self.charged_mb,
@@ -162,16 +197,19 @@ class Pool(Generic[E, J]):
 
     def take(self, group: Group[E, J]) -> E | None:
         """Case 1: the environment used last, now busy; or None."""
-        if not group.idle:
+        if group.ready:
+            environment = group.ready.pop()
+        elif group.idle:
+            environment = group.idle.pop()
+        else:
             return None
-        environment = group.idle.pop()
         group.busy.add(environment)
         group.hits += 1
         return environment
 
     def needs_start(self, group: Group[E, J]) -> bool:
         """Whether one more waiting request would want one more environment."""
-        return len(group.waiting) >= len(group.starting)
+        return len(group.waiting) >= group.coming
 
     def wait(self, group: Group[E, J], job: J, now: float) -> list[Decision[E, J]]:
         """Cases 2 to 4: nothing is idle, so `job` waits and perhaps an environment starts. Raises QueueFull."""
@@ -198,12 +236,27 @@ class Pool(Generic[E, J]):
 
     def starting(self, environment: E) -> None:
         """A Start is being carried out by this environment (its memory was charged when it was planned)."""
-        environment.group.starting.add(environment)
+        group = environment.group
+        group.planned -= 1
+        (group.preparing if environment.provisioned else group.starting).add(environment)
+
+    def cancel(self, start: Start[E, J], now: float) -> list[Decision[E, J]]:
+        """The Start does not take place."""
+        start.group.planned -= 1
+        self.charged_mb -= start.charge_mb
+        decisions = self._feed_hungry(now)
+        self.tidy(start.group)
+        return decisions
+
+    def prepare(self, group: Group[E, J], now: float) -> list[Decision[E, J]]:
+        """What starts a provisioned environment, its Start last; nothing where there is no memory for it."""
+        return self._plan_start(group, now) or []
 
     def started(self, environment: E, now: float) -> list[Decision[E, J]]:
         """It can take a job now."""
         group = environment.group
         group.starting.discard(environment)
+        group.preparing.discard(environment)
         group.busy.add(environment)
         if group.waiting:
             # It serves at least once, whoever else wants its memory: else two functions could evict each other's
@@ -216,7 +269,7 @@ class Pool(Generic[E, J]):
         group = environment.group
         if not (group.waiting or group.retired or self._hungry):
             group.busy.discard(environment)
-            group.idle.append(environment)
+            (group.ready if environment.provisioned else group.idle).append(environment)
             return []
         return self._release_slowly(environment, now)
 
@@ -224,7 +277,7 @@ class Pool(Generic[E, J]):
         """It never came to be. The request that has waited longest for it gets the error, if one still waits."""
         group = environment.group
         self._forget(environment)
-        job = group.waiting.popleft() if len(group.waiting) > len(group.starting) else None
+        job = group.waiting.popleft() if not environment.provisioned and len(group.waiting) > group.coming else None
         decisions = self._feed_hungry(now)
         self.tidy(group)
         return job, decisions
@@ -235,11 +288,7 @@ class Pool(Generic[E, J]):
             return []
         group = environment.group
         decisions = self._feed_hungry(now)
-        missing = (
-            len(group.waiting)
-            - len(group.starting)
-            - sum(1 for decision in decisions if isinstance(decision, Start) and decision.group is group)
-        )
+        missing = len(group.waiting) - group.coming
         if missing > 0 and group not in self._hungry:
             # What was started for them is gone; busy ones of the group may take them, but need not come free soon.
             for _ in range(missing):
@@ -259,11 +308,14 @@ class Pool(Generic[E, J]):
         environment.charge_mb = group.charge()
 
     def relieve(self, now: float) -> list[Decision[E, J]]:
-        """Measured memory may have grown over the budget: evict idle environments until it fits."""
+        """Measured memory may have grown over the budget: evict idle environments until it fits.
+
+        Or it has shrunk: let start what waits for memory.
+        """
         decisions: list[Decision[E, J]] = []
         while self.charged_mb > self._budget_mb and (victim := self._least_worth(now)) is not None:
             decisions.append(self._evict(victim))
-        return decisions
+        return decisions + self._feed_hungry(now)
 
     def retire(self, key: str) -> list[Decision[E, J]]:
         """The version is no longer current. Requests under way and waiting are still served by its environments."""
@@ -271,8 +323,9 @@ class Pool(Generic[E, J]):
         if group is None:
             return []
         group.retired = True
+        group.target = 0
         evicted: list[Decision[E, J]] = [
-            self._evict(environment, "its function changed") for environment in group.idle[:]
+            self._evict(environment, "its function changed") for environment in (*group.idle, *group.ready)
         ]
         self.tidy(group)
         return evicted
@@ -284,21 +337,16 @@ class Pool(Generic[E, J]):
         """Forget everything; returns the requests that waited. Its environments are the caller's to destroy."""
         waiting = [job for group in self._groups.values() for job in group.waiting]
         for group in self._groups.values():
-            group.idle.clear()
-            group.busy.clear()
-            group.starting.clear()
-            group.waiting.clear()
+            for members in (group.idle, group.ready, group.busy, group.starting, group.preparing, group.waiting):
+                members.clear()
+            group.planned = group.target = 0
         self._groups.clear()
         self._hungry.clear()
         self.charged_mb = 0
         return waiting
 
     def members(self) -> list[E]:
-        return [
-            environment
-            for group in self._groups.values()
-            for environment in (*group.idle, *group.busy, *group.starting)
-        ]
+        return [environment for group in self._groups.values() for environment in group.members()]
 
     # ---- planning ----
 
@@ -306,8 +354,7 @@ class Pool(Generic[E, J]):
         """What makes room for one more environment and starts it; None where no room can be made."""
         need = group.charge()
         if self.charged_mb + need <= self._budget_mb:
-            self.charged_mb += need
-            return [Start(group, need)]
+            return [self._planned(group, need)]
         evictable = sum(environment.charge_mb for other in self._groups.values() for environment in other.idle)
         free = self._budget_mb - self.charged_mb
         # The only environment starts even where it alone is over the budget.
@@ -316,9 +363,13 @@ class Pool(Generic[E, J]):
         decisions: list[Decision[E, J]] = []
         while self.charged_mb + need > self._budget_mb and (victim := self._least_worth(now)) is not None:
             decisions.append(self._evict(victim))
-        self.charged_mb += need
-        decisions.append(Start(group, need))
+        decisions.append(self._planned(group, need))
         return decisions
+
+    def _planned(self, group: Group[E, J], need: int) -> Start[E, J]:
+        self.charged_mb += need
+        group.planned += 1
+        return Start(group, need)
 
     def _least_worth(self, now: float) -> E | None:
         groups = [group for group in self._groups.values() if group.idle]
@@ -338,19 +389,19 @@ class Pool(Generic[E, J]):
 
     def _release_slowly(self, environment: E, now: float) -> list[Decision[E, J]]:
         group = environment.group
-        if group.waiting and not self._owes_memory(group, now):
+        if group.waiting and (environment.provisioned or not self._owes_memory(group, now)):
             return [self._run_next(environment)]
         if group.retired and not group.waiting:
             return [self._evict(environment, "its function changed"), *self._feed_hungry(now)]
         group.busy.discard(environment)
-        group.idle.append(environment)
+        (group.ready if environment.provisioned else group.idle).append(environment)
         decisions = self._feed_hungry(now)
         if group.waiting and environment in group.idle:
             # Room for the other function was made elsewhere.
             group.idle.remove(environment)
             group.busy.add(environment)
             decisions.append(self._run_next(environment))
-        elif len(group.waiting) > len(group.starting) and group not in self._hungry:
+        elif len(group.waiting) > group.coming and group not in self._hungry:
             self._hungry.append(group)
         return decisions
 
@@ -374,26 +425,23 @@ class Pool(Generic[E, J]):
                 break
             decisions += start
             self._hungry.popleft()
-            planned = sum(1 for decision in decisions if isinstance(decision, Start) and decision.group is group)
-            if len(group.waiting) > len(group.starting) + planned:
+            if len(group.waiting) > group.coming:
                 self._hungry.append(group)
         return decisions
 
     def _sate(self, group: Group[E, J]) -> None:
         """A waiting request of the group was served: it may no longer want memory."""
-        if group in self._hungry and len(group.waiting) <= len(group.starting):
+        if group in self._hungry and len(group.waiting) <= group.coming:
             self._hungry.remove(group)
 
     def _forget(self, environment: E) -> bool:
         group = environment.group
-        for members in (group.busy, group.starting):
+        for members in (group.busy, group.starting, group.preparing, group.idle, group.ready):
             if environment in members:
-                members.discard(environment)
+                members.remove(environment)
                 break
         else:
-            if environment not in group.idle:
-                return False
-            group.idle.remove(environment)
+            return False
         self.charged_mb -= environment.charge_mb
         return True
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from lambent.arn import partition_of
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT
-from lambent.ports import FunctionVersion, InvocationRecord
+from lambent.ports import FunctionVersion, Invocation, InvocationRecord
 
 #: System log levels in rising order; an event is written from its level's rank on.
 _RANKS = {"DEBUG": 0, "INFO": 1, "WARN": 2}
@@ -49,8 +49,10 @@ class Reporter:
     """
 
     @staticmethod
-    def of(function: FunctionVersion, instance_id: str) -> Reporter:
-        return JsonReporter(function, instance_id) if function.log_format == "JSON" else Reporter(function)
+    def of(function: FunctionVersion, instance_id: str, initialization: str = "on-demand") -> Reporter:
+        if function.log_format == "JSON":
+            return JsonReporter(function, instance_id, initialization)
+        return Reporter(function)
 
     def __init__(self, function: FunctionVersion) -> None:
         self._function = function
@@ -65,13 +67,15 @@ class Reporter:
         )
 
     def init_report(self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None) -> Lines:
-        """Of an init that went wrong; a good one shows in the first REPORT."""
-        kind = f"\tError Type: {error_type}" if error_type and status != TIMEOUT else ""
-        words = "timeout" if status == TIMEOUT else "error"
-        return (f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}\tStatus: {words}{kind}\n".encode(),)
+        """Of an init that went wrong, and of every provisioned one; any other shows in the first REPORT."""
+        line = f"INIT_REPORT Init Duration: {duration_ms:.2f} ms\tPhase: {phase}"
+        if status != SUCCESS:
+            kind = f"\tError Type: {error_type}" if error_type and status != TIMEOUT else ""
+            line += f"\tStatus: {'timeout' if status == TIMEOUT else 'error'}{kind}"
+        return (f"{line}\n".encode(),)
 
-    def start(self, now: float, request_id: str) -> Lines:
-        return (f"START RequestId: {request_id}{self._start_tail}".encode(),)
+    def start(self, now: float, invocation: Invocation) -> Lines:
+        return (f"START RequestId: {invocation.request_id}{self._start_tail}".encode(),)
 
     def end(self, now: float, record: InvocationRecord) -> Lines:
         """END and REPORT."""
@@ -91,15 +95,16 @@ class Reporter:
 class JsonReporter(Reporter):
     """The same events as JSON, with the level that AWS gives each."""
 
-    def __init__(self, function: FunctionVersion, instance_id: str) -> None:
+    def __init__(self, function: FunctionVersion, instance_id: str, initialization: str = "on-demand") -> None:
         super().__init__(function)
         self._instance_id = instance_id
+        self._initialization = initialization
         self._rank = _RANKS.get(function.system_log_level or "INFO", 1)
 
     def init_start(self, now: float) -> Lines:
         function = self._function
         record = {
-            "initializationType": "on-demand",
+            "initializationType": self._initialization,
             "phase": "init",
             "runtimeVersion": runtime_version(function.runtime),
             "runtimeVersionArn": runtime_version_arn(function.region, function.runtime),
@@ -112,18 +117,18 @@ class JsonReporter(Reporter):
 
     def init_report(self, now: float, phase: str, duration_ms: float, status: str, error_type: str | None) -> Lines:
         record: dict[str, Any] = {
-            "initializationType": "on-demand",
+            "initializationType": self._initialization,
             "phase": phase,
             "status": _json_status(status, error_type),
             "metrics": {"durationMs": round(duration_ms, 3)},
         }
         if error_type and status != TIMEOUT:
             record["errorType"] = error_type
-        return self._event("WARN", now, "platform.initReport", record)
+        return self._event("INFO" if status == SUCCESS else "WARN", now, "platform.initReport", record)
 
-    def start(self, now: float, request_id: str) -> Lines:
-        record = {"requestId": request_id, "version": self._function.version}
-        return self._event("INFO", now, "platform.start", record)
+    def start(self, now: float, invocation: Invocation) -> Lines:
+        record = {"requestId": invocation.request_id, "version": self._function.version}
+        return self._event("INFO", now, "platform.start", record | _tenant(invocation.tenant_id))
 
     def end(self, now: float, record: InvocationRecord) -> Lines:
         """platform.runtimeDone, where text has END, and platform.report."""
@@ -140,7 +145,7 @@ class JsonReporter(Reporter):
         }
         if record.init_ms is not None:
             metrics["initDurationMs"] = round(record.init_ms, 3)
-        report = {"requestId": record.request_id, "metrics": metrics, **result}
+        report = {"requestId": record.request_id, "metrics": metrics, **result, **_tenant(record.tenant_id)}
         good = record.status == SUCCESS
         return (
             *self._event("DEBUG" if good else "WARN", now, "platform.runtimeDone", done),
@@ -163,6 +168,11 @@ def iso_time(now: float) -> str:
 def log_stream_name(now: float, version: str, suffix: str) -> str:
     """`2026/01/31/[$LATEST]<32 hex>`."""
     return f"{time.strftime('%Y/%m/%d', time.gmtime(now))}/[{version}]{suffix}"
+
+
+def _tenant(tenant_id: str) -> dict[str, str]:
+    """Of a function that tells its tenants apart."""
+    return {"tenantId": tenant_id} if tenant_id else {}
 
 
 def _json_status(status: str, error_type: str | None) -> str:
