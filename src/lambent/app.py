@@ -33,6 +33,7 @@ from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
 from lambent.edge.http_proxy import HttpProxy
+from lambent.edge.iam_audit import AuditFile, AuditRoute, ExplainRoute
 from lambent.edge.late_apis import Apis, LateApis
 from lambent.edge.local import LocalRoutes
 from lambent.edge.operator import OperatorCheck
@@ -40,6 +41,7 @@ from lambent.edge.pipeline import Pipeline
 from lambent.edge.reset import Reset
 from lambent.edge.statistics import Statistics
 from lambent.endpoint import Endpoint, url_of
+from lambent.identity.audit import AuditLog
 from lambent.identity.authorization import Authorizer
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.messages import AuthorizationMessages
@@ -167,7 +169,11 @@ class App:
 
         await iam.start()
         stack.push_async_callback(iam.stop)
-        authorizer = Authorizer(config.auth, iam.directory, iam.directory, self._clock)
+        audit = AuditLog(self._clock)
+        authorizer = Authorizer(config.auth, iam.directory, iam.directory, self._clock, audit)
+        audit_file = AuditFile(config.data_dir / "audit.json", audit)
+        await audit_file.start()
+        stack.push_async_callback(audit_file.stop)
 
         invoker = Invoker(
             launcher=self._supervisor,
@@ -263,9 +269,10 @@ class App:
             access=access,
             accounts=AccountsRoute(iam.accounts, keys.root.caller.access_key_id, access.operator),
             authorizer=authorizer,
+            audit=AuditRoute(config.auth.value, audit, access.operator),
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[late, events, functions, invoker, logs, iam],
+            resettables=[late, events, functions, invoker, logs, iam, audit_file],
             statistics={"invoker": invoker.statistics, "events": events.statistics, "logs": logs.statistics},
             workers=workers,
         )
@@ -286,6 +293,7 @@ class App:
         access: Access,
         accounts: AccountsRoute,
         authorizer: Authorizer,
+        audit: AuditRoute,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
@@ -306,6 +314,7 @@ class App:
                 gets={
                     "/_lambent/health": health,
                     "/_lambent/accounts": accounts,
+                    "/_lambent/iam/audit": audit,
                     "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
                     links.PREFIX: code_links,
                     "/_localstack/health": LocalStackHealth(names),
@@ -314,6 +323,7 @@ class App:
                 },
                 posts={
                     "/_lambent/accounts": accounts,
+                    "/_lambent/iam/explain": ExplainRoute(authorizer, operator),
                     "/_lambent/reset": reset,
                     "/_localstack/state/reset": reset,
                 },

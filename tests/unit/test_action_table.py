@@ -40,7 +40,7 @@ def test_rows_are_of_operations_that_there_are(service: str) -> None:
 
 def needs(service: str, name: str, labels: dict[str, str] | None = None, /, **params: Any) -> list[Need]:
     everyone = Everyone()
-    everyone.entities[OWN, "role", "worker"] = EntityFacts(ROLE, {"Team": "a"}, f"{IAM}:policy/edge")
+    everyone.entities[OWN, "role", "worker"] = EntityFacts(ROLE, "AROA", {"Team": "a"}, f"{IAM}:policy/edge")
     asked = operation(service, name, labels)
     row = actions.row_of(service, name, asked.method)
     assert row is not None

@@ -23,6 +23,7 @@ COMMANDS: Mapping[str, str] = {
     "logs": "lambent.cli.logs",
     "accounts": "lambent.cli.accounts",
     "runtimes": "lambent.cli.runtimes",
+    "iam": "lambent.cli.iam",
     "doctor": "lambent.cli.doctor",
 }
 

@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from lambent.arn import Arn
 from lambent.clock import Clock
 from lambent.config import AuthMode
-from lambent.context import Caller
+from lambent.context import Caller, Session
 from lambent.errors import AwsError, UncodedError
 from lambent.identity import actions, circumstances
 from lambent.identity.actions import Call, Entities, Need
@@ -87,6 +88,10 @@ class _Known:
     decisions: dict[tuple[str, str], tuple[Decision, Policy | None]] = field(default_factory=dict)
 
 
+class UnknownPrincipal(Exception):
+    """A sentence: whom nobody can say anything about."""
+
+
 class Authorizer:
     def __init__(
         self, mode: AuthMode, principals: Principals, entities: Entities, clock: Clock, audit: Audit | None = None
@@ -142,6 +147,33 @@ class Authorizer:
         if caller.kind == "role" and not caller.access_key_id:
             caller = self._named(caller)
         return self._passed(caller, need, self._by_policies(caller, region, need, policy, None))
+
+    def explain(self, principal: str, action: str, resource: str, keys: Keys) -> Decision:
+        """What decides for the user, role or root with this ARN, as `strict` would. Raises UnknownPrincipal."""
+        caller = self._caller_of(principal)
+        if caller.kind == "root" and is_own(caller, resource):
+            return _ROOT
+        find = self._policies.get(action.partition(":")[0])
+        policy = find(resource) if find is not None else None
+        parts = resource.split(":", 5)
+        region = parts[3] if len(parts) == 6 else ""
+        return self._by_policies(caller, region, Need(action, resource, keys), policy, None)
+
+    def _caller_of(self, arn: str) -> Caller:
+        parts = Arn.parse(arn)
+        if parts is None or parts.service != "iam":
+            raise UnknownPrincipal(f"{arn!r} is not the ARN of a user, a role or a root.")
+        if parts.resource == "root":
+            return Caller.root(parts.account, "", parts.partition)
+        kind, name = parts.resource.partition("/")[0], parts.resource.rpartition("/")[2]
+        facts = self._entities.facts(parts.account, kind, name) if kind in ("user", "role") else None
+        if facts is None or facts.arn != arn:
+            raise UnknownPrincipal(f"There is no user or role {arn}.")
+        if kind == "user":
+            return Caller(parts.account, arn, facts.id, "", kind, name, arn)
+        session = Session("explained", issued_at=self._clock.now())
+        own = f"arn:{parts.partition}:sts::{parts.account}:assumed-role/{name}/explained"
+        return Caller(parts.account, own, f"{facts.id}:explained", "", kind, name, arn, session)
 
     # ---- one need ----------------------------------------------------------------------------------------------
 
@@ -282,12 +314,3 @@ def _refusal(caller: Caller, need: Need, decision: Decision, protocol: str, *, t
         return UncodedError("AccessDenied", message, 403)
     # Services of the JSON protocol answer 400 where REST-JSON ones answer 403.
     return UncodedError("AccessDeniedException", message, 400 if protocol == "json" else 403)
-
-
-class AllowEverything:
-    """The start banner says that this one stands here."""
-
-    def check(
-        self, request: Request, caller: Caller, region: str, operation: AuthorizedOperation, params: Mapping[str, Any]
-    ) -> None:
-        """Allows."""

@@ -26,7 +26,15 @@ from lambent.identity.credential import (
     read_signature,
     split_header,
 )
-from lambent.identity.faults import MISMATCH, ExpiredToken, Reason, SignedOperation, UnknownKey, fault
+from lambent.identity.faults import (
+    MISMATCH,
+    UNKNOWN_TOKEN,
+    ExpiredToken,
+    Reason,
+    SignedOperation,
+    UnknownKey,
+    fault,
+)
 from lambent.ports import Identity, KeyUseSink
 from lambent.request import Request
 
@@ -72,6 +80,8 @@ class SignatureVerifier:
             raise fault(operation, Reason.UNKNOWN_KEY, error.message) from None
         except ExpiredToken as error:
             raise fault(operation, Reason.EXPIRED, error.message) from None
+        if operation.service == "iam" and is_without_mfa(known.caller):
+            raise fault(operation, Reason.UNKNOWN_KEY, UNKNOWN_TOKEN)
         self._check_time(signature, operation)
         key = self._signing_key(known.secret_access_key, claim, operation)
         body_hash = _body_hash(request, signature, operation)
@@ -217,6 +227,12 @@ def _refuse_repeated(request: Request, operation: SignedOperation) -> None:
         if names.count(name) > 1:
             message = f"The header '{name.decode()}' must be given once."
             raise fault(operation, Reason.INCOMPLETE, message)
+
+
+def is_without_mfa(caller: Caller) -> bool:
+    """Of a session that GetSessionToken or GetFederationToken gave: IAM takes these with a second factor alone."""
+    session = caller.session
+    return session is not None and caller.kind != "role" and not session.mfa
 
 
 def _root(account: str, access_key_id: str, region: str) -> Caller:

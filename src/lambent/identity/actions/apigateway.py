@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import quote
 
 from lambent.arn import partition_of
+from lambent.identity.actions.passing import pass_role
 from lambent.identity.actions.table import Call, Keys, Need, Row, tag_keys
 
 SERVICE = "apigateway.amazonaws.com"
@@ -46,7 +47,7 @@ def _pass_role(call: Call) -> Iterable[Need]:
     for role in roles:
         # `arn:aws:iam::*:user/*` means the caller's own credentials.
         if role and ":role/" in role:
-            yield Need("iam:PassRole", role, {"iam:passedtoservice": (SERVICE,)})
+            yield pass_role(call, role, {"iam:passedtoservice": (SERVICE,)})
 
 
 def _row(verb: str) -> Row:

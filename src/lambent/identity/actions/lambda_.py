@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from lambent.arn import FUNCTION_NAME, function_arn
+from lambent.identity.actions.passing import pass_role
 from lambent.identity.actions.table import Call, Keys, Need, Row, tag_keys
 
 SERVICE = "lambda.amazonaws.com"
@@ -122,7 +123,7 @@ def _pass_role(call: Call) -> Iterable[Need]:
     role = call.params.get("Role")
     if role:
         keys = {"iam:passedtoservice": (SERVICE,), "iam:associatedresourcearn": (function(call),)}
-        yield Need("iam:PassRole", role, keys)
+        yield pass_role(call, role, keys)
 
 
 def _get_layers(call: Call) -> Iterable[Need]:

@@ -23,6 +23,8 @@ class EntityFacts:
     """What policies may ask of a user, group, role or instance profile."""
 
     arn: str
+    #: `AROA…`
+    id: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     #: ARN of its permissions boundary, "" without.
     boundary: str = ""
