@@ -34,7 +34,7 @@ class Apis:
         workers: Executor,
         host_suffix: str,
     ) -> None:
-        self._rest = ApiGatewayService(database=database, clock=clock)
+        self._rest = ApiGatewayService(database=database, clock=clock, decide=decide)
         self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
         self._proxy = HttpProxy()
         access_logs = AccessLogs(logs, clock)

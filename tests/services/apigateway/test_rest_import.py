@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from apigateway_helpers import URI, Refusal, bad, told
 
+from tests.roles import ROLE, allowing, make_role
+
 HEADER = "method.response.header.Access-Control-Allow-Origin"
 PROXY = {"type": "aws_proxy", "httpMethod": "POST", "uri": URI, "passthroughBehavior": "when_no_match"}
 SWAGGER: dict[str, Any] = {
@@ -290,3 +292,27 @@ def test_nonsense_inside_a_definition_is_refused_not_stored(
 ) -> None:
     status, code, _ = refused(client.import_rest_api, body=swagger(**definition))
     assert (status, code) == (400, "BadRequestException")
+
+
+def test_roles_inside_a_definition_are_passed_by_those_who_may(region: Any) -> None:
+    iam, role = region.client("iam"), make_role(region, "gateway")
+    iam.create_user(UserName="importer")
+    key = iam.create_access_key(UserName="importer")["AccessKey"]
+    mine = region.client(
+        "apigateway", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
+    )
+    put = {"UserName": "importer", "PolicyName": "may"}
+    iam.put_user_policy(**put, PolicyDocument=allowing("apigateway:*"))
+    integration = {**PROXY, "credentials": role}
+    body = swagger(paths={"/": {"get": {"x-amazon-apigateway-integration": integration}}})
+    assert Refusal(mine)(mine.import_rest_api, body=body) == (
+        403,
+        "AccessDeniedException",
+        f"User: {ROLE.partition(':role')[0]}:user/importer is not authorized to perform: iam:PassRole on resource: "
+        f"{role} because no identity-based policy allows the iam:PassRole action",
+    )
+    iam.put_user_policy(**put, PolicyDocument=allowing("apigateway:*", "iam:PassRole"))
+    api = mine.import_rest_api(body=body)["id"]
+    iam.put_user_policy(**put, PolicyDocument=allowing("apigateway:*"))
+    assert Refusal(mine)(mine.put_rest_api, restApiId=api, body=body)[:2] == (403, "AccessDeniedException")
+    assert mine.put_rest_api(restApiId=api, mode="overwrite", body=swagger())["id"] == api

@@ -289,11 +289,8 @@ def test_parameters_of_integrations_come_from_declared_ones(client: Any, api: Ap
 def test_foreign_roles_are_not_passed(client: Any, api: Api, refused: Refusal) -> None:
     api.method()
     foreign = proxy(credentials="arn:aws:iam::111111111111:role/x")
-    assert refused(client.put_integration, **api.at(), **foreign) == (
-        403,
-        "AccessDeniedException",
-        "Cross-account pass role is not allowed.",
-    )
+    # Who may call everything in an account may still pass no role of another one.
+    assert refused(client.put_integration, **api.at(), **foreign)[:2] == (403, "AccessDeniedException")
 
 
 def test_patches_change_an_integration(client: Any, api: Api, refused: Refusal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lambent.clock import Clock
+from lambent.identity.authorization import Decide, within_accounts
 from lambent.services.apigateway.changes import Apis
 from lambent.services.apigateway.operations.account import AccountOperations, TagOperations
 from lambent.services.apigateway.operations.authorizers import AuthorizerOperations
@@ -25,14 +26,15 @@ from lambent.storage.database import Database
 
 
 class ApiGatewayService:
-    def __init__(self, *, database: Database, clock: Clock) -> None:
+    def __init__(self, *, database: Database, clock: Clock, decide: Decide = within_accounts) -> None:
+        """`decide`: may a caller pass the roles that stand inside of definitions?"""
         #: What the data plane reads.
         self.snapshots = Snapshots()
         store = ApiStore()
         self._apis = apis = Apis(database, store, self.snapshots)
         self._operations: list[object] = [
             RestApiOperations(apis, clock),
-            ImportOperations(apis, clock),
+            ImportOperations(apis, clock, decide),
             ResourceOperations(apis),
             MethodOperations(apis),
             IntegrationOperations(apis),

@@ -9,6 +9,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -36,6 +37,14 @@ _INTEGRATION_NAMES = {"httpMethod": "integrationHttpMethod"}
 _UPPER = ("type", "passthroughBehavior", "contentHandling", "connectionType", "responseTransferMode")
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    api: RestApi
+    warnings: list[str]
+    #: Those that the definition hands to API Gateway: who imports it must be allowed to pass them.
+    roles: frozenset[str]
+
+
 def imported(
     api: RestApi,
     definition: Definition,
@@ -43,8 +52,8 @@ def imported(
     *,
     before: RestApi | None = None,
     check: bool = True,
-) -> tuple[RestApi, list[str]]:
-    """`api` with all that `definition` says, and warnings. `api` is empty, or what is to be merged into.
+) -> Imported:
+    """`api` with all that `definition` says. `api` is empty, or what is to be merged into.
 
     What has the name or path of something in `before` (by default `api`) keeps its id. `check` is False where schemas
     and types have been checked before, which takes longer than all the rest.
@@ -63,7 +72,7 @@ def imported(
         raise BadRequestException(f"Invalid API definition: {error}") from error
     if work.errors:
         raise BadRequestException("Errors found during import:\n\t" + "\n\t".join(work.errors))
-    return work.api, work.warnings
+    return Imported(work.api, work.warnings, frozenset(work.roles))
 
 
 class _Import:
@@ -73,6 +82,7 @@ class _Import:
         self.api = api
         self.errors: list[str] = []
         self.warnings: list[str] = []
+        self.roles: set[str] = set()
         self._definition = definition
         self._check = check
         # Ids that stay.
@@ -168,7 +178,8 @@ class _Import:
     def read_paths(self, prefix: str) -> None:
         for name in self._security.names():
             with self._telling(f"Unable to create authorizer '{name}'"):
-                self.api = self._security.with_authorizer(self.api, name)
+                self.api, authorizer = self._security.with_authorizer(self.api, name)
+                self._note_role(authorizer.credentials)
         for path, http_method, operation in self._definition.operations():
             with self._telling(f"Unable to create resource at path '{prefix}{path}'"):
                 self.api, resource = resource_tree.ensured(self.api, prefix + path, self._resource_ids)
@@ -203,6 +214,7 @@ class _Import:
         with self._telling(f"Unable to put integration {where}"):
             params = _integration_params(node)
             integration = integrations.checked(self.api, method, integrations.made(resource_id, params))
+            self._note_role(integration.credentials)
             responses = {}
             for pattern, response in (node.get("responses") or {}).items():
                 with self._telling(f"Unable to put integration response {where}"):
@@ -230,6 +242,10 @@ class _Import:
         self.api = _replace(self.api, models={**self.api.models, model.name: model})
         self._check_model(model)
         return model.name
+
+    def _note_role(self, role: str) -> None:
+        if role:
+            self.roles.add(role)
 
     @contextmanager
     def _telling(self, doing: str) -> Iterator[None]:

@@ -29,12 +29,12 @@ class Security:
         extension = self._definition.extension
         return [name for name, scheme in self._schemes.items() if extension("authorizer", scheme) is not None]
 
-    def with_authorizer(self, api: RestApi, name: str) -> RestApi:
-        """`api` with the authorizer of scheme `name`."""
+    def with_authorizer(self, api: RestApi, name: str) -> tuple[RestApi, Authorizer]:
+        """`api` with the authorizer of scheme `name`, and it."""
         others = {key: one for key, one in api.authorizers.items() if one.name != name}
         api = msgspec.structs.replace(api, authorizers=others)
         made = authorizers.checked(api, self._made(name))
-        return msgspec.structs.replace(api, authorizers={**others, made.id: made})
+        return msgspec.structs.replace(api, authorizers={**others, made.id: made}), made
 
     def of(self, operation: Node, api: RestApi) -> dict[str, Any]:
         """Authorization type and authorizer of an operation."""
