@@ -114,8 +114,12 @@ DIALECTS: Mapping[str, Dialect] = {
     "lambda": Dialect(message_members={"AccessDeniedException": "Message"}, blob_types={"Invoke": "application/json"}),
     "logs": Dialect(validation_code="InvalidParameterException"),
     "apigatewayv2": Dialect(validation_code="BadRequestException"),
-    "sts": Dialect(validation_code="ValidationError"),
-    "iam": Dialect(validation_code="ValidationError", shows_values=False),
+    "sts": Dialect(validation_code="ValidationError", xml_namespace="https://sts.amazonaws.com/doc/2011-06-15/"),
+    "iam": Dialect(
+        validation_code="ValidationError",
+        shows_values=False,
+        xml_namespace="https://iam.amazonaws.com/doc/2010-05-08/",
+    ),
     "sns": Dialect(validation_code="ValidationError"),
     "sqs": Dialect(
         error_namespace="com.amazonaws.sqs#",

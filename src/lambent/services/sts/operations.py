@@ -46,6 +46,7 @@ class StsOperations:
 
     async def GetAccessKeyInfo(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         """The id itself tells, as on AWS: whether there is such a key is not said."""
+        rules.check_reach(context.caller, "GetAccessKeyInfo")
         access_key_id = params["AccessKeyId"]
         known = self._principals.find_key(access_key_id)
         if access_key_id == context.caller.access_key_id:
@@ -57,6 +58,7 @@ class StsOperations:
         return {"Account": account}
 
     async def DecodeAuthorizationMessage(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        rules.check_reach(context.caller, "DecodeAuthorizationMessage")
         message = self._messages.decode(context.account, params["EncodedMessage"])
         if message is None:
             raise InvalidAuthorizationMessageException("Message is not valid")
@@ -66,7 +68,7 @@ class StsOperations:
 
     async def AssumeRole(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         caller, arn = context.caller, params["RoleArn"]
-        rules.check_not_federated(caller, "AssumeRole")
+        rules.check_reach(caller, "AssumeRole")
         account, role_id, most = self._assumable(caller, arn)
         rules.check_mfa(params)
         rules.check_contexts(params)

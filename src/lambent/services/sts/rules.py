@@ -58,10 +58,15 @@ def check_long_term(caller: Caller, operation: str) -> None:
         raise AccessDenied(f"Cannot call {operation} with session credentials")
 
 
-def check_not_federated(caller: Caller, operation: str) -> None:
-    """Federated users may ask who they are, and nothing else of STS. Raises AccessDenied."""
-    if caller.kind == "federated":
-        raise AccessDenied(f"Cannot call {operation} with federated user credentials")
+def check_reach(caller: Caller, operation: str) -> None:
+    """Sessions of GetSessionToken may ask who they are and assume roles, federated users not even that.
+
+    Raises AccessDenied.
+    """
+    if caller.kind == "federated" or (
+        caller.session is not None and caller.kind != "role" and operation != "AssumeRole"
+    ):
+        raise AccessDenied(f"Cannot call {operation} with session credentials")
 
 
 def check_mfa(params: Params) -> None:
