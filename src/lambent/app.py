@@ -257,10 +257,12 @@ class App:
             services={
                 "lambda": functions.operations,
                 "logs": [LogsOperations(logs)],
-                "iam": iam.operations,
                 "sts": sts.operations,
             },
-            late={name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
+            late={
+                "iam": iam.operations,
+                **{name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
+            },
             doors=Doors(
                 {"lambda-url": urls, "execute-api": late},
                 (config.host_suffix,),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Sequence
 
 from lambent.clock import Clock
@@ -9,20 +11,6 @@ from lambent.services.iam.accounts import Accounts
 from lambent.services.iam.directory import Directory
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.key_uses import KeyUses
-from lambent.services.iam.operations.access_keys import AccessKeyOperations
-from lambent.services.iam.operations.account import AccountOperations
-from lambent.services.iam.operations.attachments import AttachmentOperations
-from lambent.services.iam.operations.boundaries import BoundaryOperations
-from lambent.services.iam.operations.groups import GroupOperations
-from lambent.services.iam.operations.inline_policies import InlinePolicyOperations
-from lambent.services.iam.operations.instance_profiles import InstanceProfileOperations
-from lambent.services.iam.operations.policies import PolicyOperations
-from lambent.services.iam.operations.policy_uses import PolicyUseOperations
-from lambent.services.iam.operations.roles import RoleOperations
-from lambent.services.iam.operations.service_linked_roles import ServiceLinkedRoleOperations
-from lambent.services.iam.operations.simulation import SimulationOperations
-from lambent.services.iam.operations.tags import TagOperations
-from lambent.services.iam.operations.users import UserOperations
 from lambent.services.iam.store import EntityStore
 from lambent.storage.database import Database
 from lambent.storage.secrets import SecretBox
@@ -37,23 +25,17 @@ class IamService:
         self.key_uses = KeyUses(database, store, clock)
         #: Those beside the region's first one, with their root keys.
         self.accounts = Accounts(database, secrets, clock)
-        self._entities = entities = Entities(database, store, self.directory, clock)
-        self.operations: Sequence[object] = (
-            UserOperations(entities),
-            GroupOperations(entities),
-            RoleOperations(entities),
-            PolicyOperations(entities),
-            InlinePolicyOperations(entities),
-            AttachmentOperations(entities),
-            BoundaryOperations(entities),
-            AccessKeyOperations(entities, self.key_uses, secrets),
-            TagOperations(entities),
-            InstanceProfileOperations(entities),
-            ServiceLinkedRoleOperations(entities),
-            PolicyUseOperations(entities),
-            AccountOperations(entities, self.accounts),
-            SimulationOperations(entities),
-        )
+        self._entities = Entities(database, store, self.directory, clock)
+        self._secrets = secrets
+        #: None until the first operation is asked for.
+        self._operations: Sequence[object] | None = None
+
+    async def operations(self) -> Sequence[object]:
+        """Every operation. Their modules are read at the first need: no start waits for them."""
+        if self._operations is None:
+            module = await asyncio.to_thread(importlib.import_module, "lambent.services.iam.api")
+            self._operations = module.operations(self._entities, self.accounts, self.key_uses, self._secrets)
+        return self._operations
 
     async def start(self) -> None:
         """After the database; before the first request."""
