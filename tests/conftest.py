@@ -101,8 +101,8 @@ class Region:
         self.stop()
         return self.start()
 
-    def reset(self) -> None:
-        answer = self.request("POST", "/_lambent/reset", sign="lambda")
+    def reset(self, path: str = "/_lambent/reset") -> None:
+        answer = self.request("POST", path, sign="lambda")
         assert answer.status == 200, answer
         self._make_role()
 

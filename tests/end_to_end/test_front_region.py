@@ -72,7 +72,7 @@ def test_reset_empties_the_region(region, path, package) -> None:
         FunctionName="gone", Runtime="python3.11", Handler="app.handler", Role=ROLE, Code={"ZipFile": package}
     )
     region.client("logs").create_log_group(logGroupName="gone")
-    assert region.request("POST", path, sign="lambda").status == 200
+    region.reset(path)
     assert functions.list_functions()["Functions"] == []
     assert region.client("logs").describe_log_groups()["logGroups"] == []
 
