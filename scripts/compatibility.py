@@ -23,6 +23,7 @@ PAGE = Path(__file__).parent.parent / "docs" / "compatibility.md"
 SERVICES = {
     "lambda_": "lambda",
     "logs": "logs",
+    "iam": "iam",
     "sts": "sts",
     "apigateway": "apigateway",
     "apigatewayv2": "apigatewayv2",
