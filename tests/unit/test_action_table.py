@@ -5,13 +5,14 @@ from __future__ import annotations
 import pkgutil
 from typing import Any
 
+import botocore.session
 import pytest
 from authorization_helpers import MODELS, OWN, REGION, Everyone, function, operation, user
 
 import lambent.services
 from lambent.identity import actions
 from lambent.identity.actions import Call, EntityFacts, Need
-from tests.served_operations import implemented
+from tests.served_operations import SERVICES, implemented
 
 LAMBDA = f"arn:aws:lambda:{REGION}:{OWN}"
 LOGS = f"arn:aws:logs:{REGION}:{OWN}:log-group"
@@ -20,19 +21,21 @@ IAM = f"arn:aws:iam::{OWN}"
 ROLE = f"{IAM}:role/team/worker"
 
 
-def test_every_service_that_is_served_is_in_the_table() -> None:
-    folders = {module.name.rstrip("_") for module in pkgutil.iter_modules(lambent.services.__path__)}
-    assert folders == set(MODELS.services)
+#: Folders of services that are AWS APIs.
+SERVED = [
+    SERVICES.get(module.name, module.name)
+    for module in pkgutil.iter_modules(lambent.services.__path__)
+    if SERVICES.get(module.name, module.name) in botocore.session.get_session().get_available_services()
+]
 
 
-@pytest.mark.parametrize("service", MODELS.services)
+@pytest.mark.parametrize("service", SERVED)
 def test_every_operation_that_is_served_has_a_row(service: str) -> None:
     served = implemented(service)
-    assert served
     assert not {name for name in served if not actions.has_row(service, name)}
 
 
-@pytest.mark.parametrize("service", ["iam", "lambda", "logs", "sts"])
+@pytest.mark.parametrize("service", sorted(actions._TABLE))
 def test_rows_are_of_operations_that_there_are(service: str) -> None:
     rows = actions._TABLE[service]
     assert not set(rows) - set(MODELS.service(service).operation_names)

@@ -245,6 +245,16 @@ def test_refusals_are_in_the_words_of_aws(service, name, params, code, status, r
     assert (error.wire_code, error.status) == (code, status)
 
 
+def test_cloudwatch_names_no_resource() -> None:
+    error = refusal(authorizer(Everyone()), ANN, "cloudwatch", "ListMetrics")
+    assert error is not None
+    assert (error.wire_code, error.status) == ("AccessDenied", 403)
+    assert error.message == (
+        f"User: {ANN.arn} is not authorized to perform: cloudwatch:ListMetrics "
+        "because no identity-based policy allows the cloudwatch:ListMetrics action"
+    )
+
+
 def test_other_accounts_are_told_that_the_resource_does_not_let_them_in() -> None:
     stranger = user(account=OTHER)
     everyone = Everyone()

@@ -33,6 +33,8 @@ Keys = Mapping[str, Sequence[str]]
 #: May the caller do this to a resource with this policy, under these circumstances?
 Decide = Callable[[Caller, str, str, Policy | None, Keys], Decision]
 
+#: Services that say no resource in refusals, and use the codes of the query protocol in all they speak.
+_WITHOUT_RESOURCES = frozenset(("cloudwatch",))
 _ROOT = Decision(True, Why.ALLOWED_ROOT)
 #: In `audit`, of what would have been refused.
 _LET_PASS = Decision(True, Why.ALLOWED_BY_IDENTITY)
@@ -138,7 +140,7 @@ class Authorizer:
         for need in actions.needs(row, operation.service, call):
             decision = self._decide(caller, region, need, request)
             if not decision.allowed:
-                raise _refusal(caller, need, decision, operation.protocol, terse=row.terse)
+                raise _refusal(caller, need, decision, operation, terse=row.terse)
 
     def decide(self, caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> Decision:
         """For front doors: `policy` is the resource's, `keys` are those of the request."""
@@ -303,14 +305,18 @@ def is_own(caller: Caller, arn: str) -> bool:
     return account_of(arn) in (caller.account, "")
 
 
-def _refusal(caller: Caller, need: Need, decision: Decision, protocol: str, *, terse: bool) -> AwsError:
+def _refusal(
+    caller: Caller, need: Need, decision: Decision, operation: AuthorizedOperation, *, terse: bool
+) -> AwsError:
+    protocol = operation.protocol
     message = need.refusal
     if not message:
-        resource = need.shown or need.resource
-        message = f"User: {caller.arn} is not authorized to perform: {need.action} on resource: {resource}"
+        message = f"User: {caller.arn} is not authorized to perform: {need.action}"
+        if operation.service not in _WITHOUT_RESOURCES:
+            message = f"{message} on resource: {need.shown or need.resource}"
         if not terse or decision.verdict.statement is not None:
             message = f"{message} {decision.text(need.action)}"
-    if protocol in ("query", "ec2", "rest-xml"):
+    if protocol in ("query", "ec2", "rest-xml") or operation.service in _WITHOUT_RESOURCES:
         return UncodedError("AccessDenied", message, 403)
     # Services of the JSON protocol answer 400 where REST-JSON ones answer 403.
     return UncodedError("AccessDeniedException", message, 400 if protocol == "json" else 403)

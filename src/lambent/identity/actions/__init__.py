@@ -6,12 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lambent.identity.actions import apigateway, iam, lambda_, logs, sts
+from lambent.identity.actions import apigateway, cloudwatch, iam, lambda_, logs, sts
 from lambent.identity.actions.table import Call, Entities, EntityFacts, Need, Row
 
 __all__ = ["Call", "Entities", "EntityFacts", "Need", "Row", "has_row", "needs", "row_of"]
 
 _TABLE: Mapping[str, Mapping[str, Row | None]] = {
+    "cloudwatch": cloudwatch.ROWS,
     "iam": iam.ROWS,
     "lambda": lambda_.ROWS,
     "logs": logs.ROWS,
