@@ -10,6 +10,8 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.installed ## make the virtual environment
+	@# Compiled ahead, as an installed package is: where PYTHONDONTWRITEBYTECODE is set every start would compile anew.
+	@$(BIN)/python -m compileall -q src
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Lambent needs Python 3.11 or newer; say make PYTHON=/path/to/python3.11."; exit 1; }
