@@ -27,6 +27,7 @@ SERVICES = {
     "sts": "sts",
     "apigateway": "apigateway",
     "apigatewayv2": "apigatewayv2",
+    "cloudwatch": "cloudwatch",
 }
 
 INTRODUCTION = """# Compatibility

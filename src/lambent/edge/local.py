@@ -1,4 +1,4 @@
-"""Lambent's own paths, `/_…`: which object answers which, before any AWS service is looked for."""
+"""Lambent's own paths, `/_…` and `/metrics`: which object answers which, before any AWS service is looked for."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ class LocalRoutes:
 
     def owns(self, request: Request) -> bool:
         # No bucket, function or API has a name with a leading underscore.
-        return request.raw_path[1:2] == b"_"
+        if request.raw_path[1:2] == b"_":
+            return True
+        # Where scrapers look for it; signed, it is a bucket.
+        return request.raw_path == b"/metrics" and not (request.header(b"authorization") or b"").startswith(b"AWS4-")
 
     async def answer(self, request: Request) -> Response:
         get = _find(self._gets, request.raw_path)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lambent.clock import Clock
+from lambent.ports import LogReader
 from lambent.services.logs import blocks, loading
 from lambent.services.logs.catalogue import Group, GroupRow, Row, Stream, encode_rows
 from lambent.services.logs.domain import DAY_MS, FOREVER_MS
@@ -71,8 +72,10 @@ class _Batch:
 class LogStore:
     """ports.LogSink, and what the operations stand on."""
 
-    def __init__(self, directory: Path, clock: Clock, budget: int) -> None:
+    def __init__(self, directory: Path, clock: Clock, budget: int, readers: Sequence[LogReader] = ()) -> None:
+        """`readers` are shown all events as they go to disk."""
         self._directory = directory
+        self._read_by = tuple(readers)
         self._clock = clock
         self._budget = budget
         self.index = Index()
@@ -281,6 +284,9 @@ class LogStore:
             batch.size += counted
             batch.parts.append(_Part(self._stream_of(writer), times, messages))
         for part in batch.parts:
+            for reader in self._read_by:
+                group = part.stream.group
+                reader.read_events(group.row.account, group.row.region, part.times, part.messages)
             part.first_sequence = part.stream.next_sequence
             part.stream.next_sequence += len(part.times)
         batch.rows = self.index.catalogue.take_pending()

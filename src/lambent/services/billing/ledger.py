@@ -1,0 +1,155 @@
+"""The ledger between the invocations and the disk: added up in memory, written every two seconds and at the stop.
+
+It counts what Lambda bills, in whole numbers; prices are applied when it is read. A killed region loses the last two
+seconds at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+
+from lambent.clock import Clock
+from lambent.ports import FunctionVersion, InvocationRecord
+from lambent.services.billing.prices import Usage
+from lambent.services.billing.store import LedgerStore, Line
+from lambent.storage.database import Database
+from lambent.storage.faults import StorageError
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 2.0
+DAY = 86_400
+#: What every function has of /tmp at no price, MB.
+FREE_TMP_MB = 512
+
+
+class _Running:
+    """What is counted of one version on one day since the last write."""
+
+    __slots__ = ("billed_ms", "day", "function", "kept_mb_ms", "mb_ms", "provisioned_mb_ms", "requests", "tmp_mb")
+
+    def __init__(self, function: FunctionVersion, day: int) -> None:
+        self.function = function
+        self.day = day
+        self.tmp_mb = max(0, function.tmp_mb - FREE_TMP_MB)
+        self.requests = 0
+        self.billed_ms = 0
+        self.mb_ms = 0
+        self.provisioned_mb_ms = 0
+        self.kept_mb_ms = 0
+
+
+class Ledger:
+    """Implements ports.RecordSink."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._store = LedgerStore()
+        # The id of a function stays its own while a value refers to it.
+        self._running: dict[tuple[int, int], _Running] = {}
+        #: What a disk that refused has still to take.
+        self._unwritten: dict[Line, Usage] = {}
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+
+    # ---- lifecycle
+
+    async def start(self) -> None:
+        """After the database."""
+        self._task = asyncio.create_task(self._flush_for_ever(), name="ledger flush")
+
+    async def stop(self) -> None:
+        """After the last invocation, before the database."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            self._task = None
+        with contextlib.suppress(StorageError):
+            # Told in the log already.
+            await self.flush()
+
+    async def reset(self) -> None:
+        """An empty ledger for every account."""
+        async with self._writing:
+            self._running.clear()
+            self._unwritten.clear()
+            await self._database.write(self._store.delete_all)
+
+    # ---- counting
+
+    def record(self, record: InvocationRecord) -> None:
+        function = record.function
+        running = self._of(function, record.started_at)
+        running.requests += 1
+        running.billed_ms += record.billed_ms
+        if record.provisioned:
+            running.provisioned_mb_ms += record.billed_ms * record.memory_mb
+        else:
+            running.mb_ms += record.billed_ms * record.memory_mb
+
+    def throttled(self, function: FunctionVersion, invoked_arn: str) -> None:
+        """Refused requests cost nothing."""
+
+    def kept(self, function: FunctionVersion, amount: int, seconds: float) -> None:
+        """So many environments of the version were kept ready for so long."""
+        running = self._of(function, self._clock.now())
+        running.kept_mb_ms += int(amount * function.memory_mb * seconds * 1000)
+
+    def _of(self, function: FunctionVersion, at: float) -> _Running:
+        key = int(at) // DAY, id(function)
+        running = self._running.get(key)
+        if running is None:
+            running = self._running[key] = _Running(function, key[0])
+        return running
+
+    # ---- reading and writing
+
+    async def since(self, day: int) -> list[tuple[Line, Usage]]:
+        """Every line from that day on, with everything counted so far. Raises StorageError."""
+        await self.flush()
+        return await self._database.read(functools.partial(self._store.since, day=day))
+
+    async def flush(self) -> None:
+        """Put on disk what is counted so far. Raises StorageError, and keeps it for the next time then."""
+        async with self._writing:
+            self._take()
+            if not self._unwritten:
+                return
+            lines, self._unwritten = self._unwritten, {}
+            try:
+                await asyncio.shield(self._database.write(functools.partial(self._store.add, lines=lines)))
+            except StorageError as error:
+                log.error("The ledger could not be written: %s", error)
+                self._unwritten = lines
+                raise
+
+    def _take(self) -> None:
+        taken, self._running = self._running, {}
+        for running in taken.values():
+            function = running.function
+            line = Line(
+                function.account, function.region, function.name, function.version, running.day, function.architecture
+            )
+            usage = Usage(
+                running.requests,
+                running.billed_ms,
+                running.mb_ms,
+                running.provisioned_mb_ms,
+                running.kept_mb_ms,
+                running.billed_ms * running.tmp_mb,
+            )
+            self._unwritten[line] = self._unwritten.get(line, Usage()) + usage
+
+    async def _flush_for_ever(self) -> None:
+        while not self._stopping.is_set():
+            # Told in the log; what could not be written is tried again.
+            with contextlib.suppress(StorageError):
+                await self.flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._stopping.wait()

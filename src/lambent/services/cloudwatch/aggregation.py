@@ -1,0 +1,174 @@
+"""Metrics between whoever counts and the disk: merged by minute in memory, written every two seconds.
+
+One task writes. What was added since the last write is all that memory holds, so a killed region loses the last two
+seconds at most, and reads see everything because they write first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from lambent.clock import Clock
+from lambent.services.cloudwatch.distribution import Distribution
+from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum, Metric
+from lambent.services.cloudwatch.store import MetricStore
+from lambent.storage.database import Database
+from lambent.storage.faults import StorageError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FLUSH_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
+#: Series of all accounts together: beyond it only known ones take data.
+SERIES_LIMIT = 1_000_000
+#: Ids of series that are kept in memory.
+_KNOWN_LIMIT = 200_000
+#: Cells waiting for a disk that refuses; what is counted beyond them is lost.
+_PENDING_LIMIT = 500_000
+
+#: Data that are merged in one turn of the event loop: about a millisecond.
+_SLICE = 500
+
+#: Gives up what it has counted since it was asked last.
+Source = Callable[[], Iterable[Datum]]
+
+
+class Metrics:
+    def __init__(self, database: Database, store: MetricStore, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._sources: list[Source] = []
+        self._pending: dict[Cell, Distribution] = {}
+        self._writing = asyncio.Lock()
+        # Invariant: changed with `_writing` held only.
+        self._known: dict[Metric, int] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = asyncio.Event()
+        # ---- counters
+        self._series = 0
+        self._flushes = 0
+        self._lost = 0
+
+    def __repr__(self) -> str:
+        return f"<Metrics {self._series} series, {len(self._pending)} cells waiting>"
+
+    # ---- lifecycle
+
+    async def start(self) -> None:
+        """After the database; `add_source` comes before."""
+        self._task = asyncio.create_task(self._flush_for_ever(), name="metrics flush")
+
+    async def stop(self) -> None:
+        """Everything counted is on disk when this returns."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            self._task = None
+        with contextlib.suppress(StorageError):
+            # Told in the log already.
+            await self.flush()
+
+    async def reset(self) -> None:
+        """Forget every metric of every account, and what is counted but not written."""
+        async with self._writing:
+            for source in self._sources:
+                for _ in source():
+                    pass
+            self._pending.clear()
+            await self._database.write(self._store.delete_all)
+            self._known.clear()
+            self._series = 0
+
+    # ---- counting
+
+    def add_source(self, source: Source) -> None:
+        self._sources.append(source)
+
+    def add(self, cell: Cell, values: Distribution) -> None:
+        """`values` is the caller's no longer."""
+        pending = self._pending.get(cell)
+        if pending is not None:
+            pending.merge(values)
+        elif len(self._pending) < _PENDING_LIMIT:
+            self._pending[cell] = values
+        else:
+            self._lost += 1
+
+    def has_room(self) -> bool:
+        """Whether a metric that is new may still be made."""
+        return self._series < SERIES_LIMIT
+
+    # ---- reading
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """`work(tx)` sees everything counted so far. Raises StorageError."""
+        await self.flush()
+        return await self._database.read(work)
+
+    async def flush(self) -> None:
+        """Put on disk what is counted so far. Raises StorageError, and keeps it for the next time then."""
+        async with self._writing:
+            await self._gather()
+            cells, self._pending = self._pending, {}
+            if not cells:
+                return
+            work = functools.partial(self._store.merge, cells=cells, known=self._known)
+            try:
+                ids = await asyncio.shield(self._database.write(work))
+            except StorageError as error:
+                log.error("Metrics could not be written: %s", error)
+                for cell, values in cells.items():
+                    self.add(cell, values)
+                raise
+            self._remember(ids)
+            self._flushes += 1
+
+    async def _gather(self) -> None:
+        """Everything that the sources have, in slices, for other requests wait meanwhile."""
+        for source in self._sources:
+            for number, datum in enumerate(source(), 1):
+                self.add(*datum)
+                if number % _SLICE == 0:
+                    await asyncio.sleep(0)
+
+    def _remember(self, ids: dict[Metric, int]) -> None:
+        if len(self._known) > _KNOWN_LIMIT:
+            self._known.clear()
+        self._known.update(ids)
+
+    def statistics(self) -> dict[str, int]:
+        return {"series": self._series, "waiting": len(self._pending), "flushes": self._flushes, "lost": self._lost}
+
+    # ---- the task
+
+    async def _flush_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        prune_at = loop.time()
+        while not self._stopping.is_set():
+            # Told in the log; what could not be written is tried again.
+            with contextlib.suppress(StorageError):
+                if loop.time() >= prune_at:
+                    prune_at = loop.time() + PRUNE_SECONDS
+                    await self.prune()
+                await self.flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._stopping.wait()
+
+    async def prune(self) -> None:
+        """Forget what is older than metrics are kept. Raises StorageError."""
+        before = int(self._clock.now() - RETENTION_DAYS * DAY) // MINUTE
+        async with self._writing:
+            await self._database.write(functools.partial(self._store.prune, before=before))
+            # An id may be given anew once its series is gone.
+            self._known.clear()
+            self._series = await self._database.read(self._store.count_series)
