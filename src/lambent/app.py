@@ -25,10 +25,12 @@ from lambent import wire
 from lambent.clock import Clock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.accounts import AccountsRoute
+from lambent.edge.costs import Costs
 from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.documents import getter
 from lambent.edge.doors import Doors
+from lambent.edge.exposition import Exposition
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
 from lambent.edge.health import Health, LocalStackHealth, LocalStackInfo, LocalStackInit
@@ -49,10 +51,12 @@ from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
 from lambent.invoke.readiness import Readiness
-from lambent.ports import KeyUseSink, Resettable
+from lambent.ports import KeyUseSink, Resettable, SigningIdentity
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError
+from lambent.services.billing.ledger import Ledger
+from lambent.services.cloudwatch.service import CloudWatchService
 from lambent.services.iam.service import IamService
 from lambent.services.lambda_.code import links
 from lambent.services.lambda_.execution_roles import ExecutionRoles, RoleCheck
@@ -156,8 +160,10 @@ class App:
         iam = IamService(database=database, secrets=secrets, clock=self._clock)
         sessions = SessionTokens(secrets.derive("session tokens"), self._clock, iam.directory)
         keys = KnownKeys(load_root_key(config.data_dir / "credentials.json"), sessions, [iam.directory, iam.accounts])
-        logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget)
-        for part in (self._supervisor, database, logs):
+        ledger = Ledger(database, self._clock)
+        cloudwatch = CloudWatchService(database=database, clock=self._clock, kept=ledger.kept)
+        logs = LogStore(config.data_dir / "logs", self._clock, config.log_budget, [cloudwatch.embedded])
+        for part in (self._supervisor, database, ledger, cloudwatch, logs):
             stack.push_async_callback(part.stop)
         # Each waits for something of its own: another process, disks, files to copy.
         self.isolation, *_ = await _all_of(
@@ -186,9 +192,13 @@ class App:
             idle_timeout=config.idle_timeout,
             attach_endpoint=self._transport.add_socket,
             detach_endpoint=self._transport.remove_socket,
+            records=[cloudwatch.functions, ledger],
+            metrics=cloudwatch.functions,
         )
         await invoker.start(self._url_inside())
         stack.push_async_callback(invoker.stop)
+        await cloudwatch.start(invoker)
+        await ledger.start()
 
         readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
         stack.push_async_callback(readiness.stop)
@@ -253,6 +263,12 @@ class App:
         late = LateApis(apis)
         stack.push_async_callback(late.stop)
 
+        statistics: dict[str, Callable[[], Mapping[str, int]]] = {
+            "invoker": invoker.statistics,
+            "events": events.statistics,
+            "logs": logs.statistics,
+            "metrics": cloudwatch.statistics,
+        }
         pipeline = self._pipeline(
             services={
                 "lambda": functions.operations,
@@ -261,6 +277,7 @@ class App:
             },
             late={
                 "iam": iam.operations,
+                "cloudwatch": cloudwatch.operations,
                 **{name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
             },
             doors=Doors(
@@ -274,8 +291,10 @@ class App:
             audit=AuditRoute(config.auth.value, audit, access.operator),
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[late, events, functions, invoker, logs, iam, audit_file],
-            statistics={"invoker": invoker.statistics, "events": events.statistics, "logs": logs.statistics},
+            resettables=[late, events, functions, invoker, logs, cloudwatch, ledger, iam, audit_file],
+            statistics=statistics,
+            scraped=Exposition(cloudwatch.totals, statistics, access.operator, _words_of(keys.root)),
+            costs=Costs(ledger, config.rates, access.operator),
             workers=workers,
         )
         await self._transport.start(listener, pipeline)
@@ -299,6 +318,8 @@ class App:
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
+        scraped: Exposition,
+        costs: Costs,
         workers: Executor,
     ) -> Pipeline:
         operator = access.operator
@@ -318,6 +339,9 @@ class App:
                     "/_lambent/accounts": accounts,
                     "/_lambent/iam/audit": audit,
                     "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
+                    "/_lambent/costs": costs,
+                    "/_lambent/metrics": scraped,
+                    "/metrics": scraped,
                     links.PREFIX: code_links,
                     "/_localstack/health": LocalStackHealth(names),
                     "/_localstack/info": LocalStackInfo(self._clock),
@@ -385,6 +409,11 @@ async def _build_apis(**parts: Any) -> Apis:
     await built.start()
     apis: Apis = built
     return apis
+
+
+def _words_of(identity: SigningIdentity) -> tuple[str, str]:
+    """An access key as user name and password."""
+    return identity.caller.access_key_id, identity.secret_access_key
 
 
 async def _all_of(*starting: Awaitable[Any]) -> list[Any]:
