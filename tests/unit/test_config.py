@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lambent.config import Config, ConfigError
+from lambent.config import Config, ConfigError, OidcIssuer
 
 
 def load(folder: Path, **options: object) -> Config:
@@ -63,3 +63,28 @@ def test_a_wrong_access_point_is_told(tmp_path: Path, efs: object, sentence: str
     with pytest.raises(ConfigError) as refusal:
         load(tmp_path, efs=efs)
     assert str(refusal.value) == sentence
+
+
+def test_token_issuers_are_named_in_the_configuration_file(tmp_path: Path) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text('[oidc."https://issuer.example/"]\nclient-ids = ["a", "b"]\njwks = "/etc/keys.json"\n')
+    config = Config.load({}, environ={"LAMBENT_CONFIG": str(file)})
+    assert config.oidc == {"https://issuer.example/": OidcIssuer(("a", "b"), "/etc/keys.json")}
+
+
+@pytest.mark.parametrize(
+    ("oidc", "sentence"),
+    [
+        ({"issuer": {}}, "In [oidc], 'issuer' is not the URL of an issuer, as the iss of its tokens has it."),
+        ({"https://i": {"jwks": "/k"}}, "In [oidc], client-ids of https://i must list the audiences"),
+        ({"https://i": {"client-ids": [1]}}, "In [oidc], client-ids of https://i must list the audiences"),
+        ({"https://i": {"client-ids": ["a"], "jwks": "keys"}}, "In [oidc], jwks of https://i must be an absolute path"),
+        ({"https://i": {"client-ids": ["a"], "thumbprint": ""}}, "In [oidc], https://i takes client-ids and jwks."),
+        ("https://i", "oidc is a table of the configuration file"),
+    ],
+    ids=str,
+)
+def test_issuers_that_cannot_be_are_refused(tmp_path: Path, oidc: object, sentence: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        load(tmp_path, oidc=oidc)
+    assert str(refusal.value).startswith(sentence)
