@@ -286,6 +286,19 @@ def test_inline_policies_are_put_read_listed_and_deleted(iam: Any, role: str) ->
         iam.put_role_policy(RoleName=role, PolicyName="b", PolicyDocument="{}")
 
 
+@pytest.mark.parametrize("version", [None, "2008-10-17"])
+def test_a_version_is_asked_of_managed_policies_alone(iam: Any, role: str, version: str | None) -> None:
+    document = json.loads(allow("s3:*"))
+    del document["Version"]
+    text = json.dumps({**document, **({"Version": version} if version else {})})
+    with refused("MalformedPolicyDocument", "Policy document must be version 2012-10-17 or greater.", 400):
+        iam.create_policy(PolicyName="never", PolicyDocument=text)
+    iam.put_role_policy(RoleName=role, PolicyName="old", PolicyDocument=text)
+    assert iam.get_role_policy(RoleName=role, PolicyName="old")["PolicyDocument"] == json.loads(text)
+    with refused("MalformedPolicyDocument", None, 400):
+        iam.put_role_policy(RoleName=role, PolicyName="new", PolicyDocument=text.replace("2008-", "2030-") + "x")
+
+
 @pytest.mark.parametrize(("kind", "most"), [("user", 2048), ("group", 5120), ("role", 10240)])
 def test_inline_policies_of_one_entity_are_measured_together(iam: Any, kind: str, most: int) -> None:
     name = f"{kind}-of-size"

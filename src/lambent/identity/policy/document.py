@@ -25,12 +25,17 @@ class PolicyKind(Enum):
 
     #: To a user, group, role, boundary or session: current version, no Principal.
     IDENTITY = "identity"
+    #: The same kept inside of a user, group or role: AWS insists on its version in managed policies alone.
+    INLINE = "inline"
     #: To a resource: a Principal in each statement.
     RESOURCE = "resource"
     #: To a role: who may assume it. Neither Resource nor anything but STS actions.
     TRUST = "trust"
     #: What a Lambda authorizer answers: like IDENTITY, but nobody insists on its version or the form of its ARNs.
     AUTHORIZER = "authorizer"
+
+
+_OF_IDENTITIES = frozenset({PolicyKind.IDENTITY, PolicyKind.INLINE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,9 @@ def parse(
     compiled = tuple(
         _statement(statement, index, kind, variables=version == CURRENT) for index, statement in enumerate(statements)
     )
-    checks.check_sids([statement.sid for statement in compiled], strict=kind in (PolicyKind.IDENTITY, PolicyKind.TRUST))
+    checks.check_sids(
+        [statement.sid for statement in compiled], strict=kind in _OF_IDENTITIES or kind is PolicyKind.TRUST
+    )
     for statement in statements:
         _check(statement, kind)
     return Policy(compiled, kind, version, element.get("Id", ""), name)
@@ -161,7 +168,7 @@ def _statement(element: Mapping[str, Any], index: int, kind: PolicyKind, *, vari
         raise MalformedPolicy(LEGACY)
     actions, not_actions = _texts(element, "Action")
     resources, not_resources = _texts(element, "Resource")
-    if kind is PolicyKind.IDENTITY:
+    if kind in _OF_IDENTITIES:
         checks.check_legacy_resources(resources)
     return Statement(
         sid=element.get("Sid", ""),
@@ -212,12 +219,12 @@ def _check(statement: Mapping[str, Any], kind: PolicyKind) -> None:
     has_principal = "Principal" in statement or "NotPrincipal" in statement
     actions, _ = _texts(statement, "Action")
     resources, _ = _texts(statement, "Resource")
-    if kind in (PolicyKind.IDENTITY, PolicyKind.AUTHORIZER):
+    if kind in _OF_IDENTITIES or kind is PolicyKind.AUTHORIZER:
         if has_principal:
             raise MalformedPolicy("Policy document should not specify a principal.")
     elif not has_principal:
         raise MalformedPolicy("Missing required field Principal")
-    if kind is PolicyKind.IDENTITY:
+    if kind in _OF_IDENTITIES:
         checks.check_arn_form(resources)
     if not actions:
         raise MalformedPolicy("Policy statement must contain actions.")
@@ -226,7 +233,7 @@ def _check(statement: Mapping[str, Any], kind: PolicyKind) -> None:
         _check_trust(statement, actions)
     elif not resources:
         raise MalformedPolicy("Policy statement must contain resources.")
-    if kind is PolicyKind.IDENTITY:
+    if kind in _OF_IDENTITIES:
         checks.check_arns(resources)
 
 

@@ -185,7 +185,7 @@ class Directory:
     def _of(self, holder: Holder) -> Iterable[Policy]:
         """What is attached to `holder` itself."""
         for name, document in holder.inline.items():
-            yield parse(document, kind=PolicyKind.IDENTITY, name=name)
+            yield parse(document, kind=PolicyKind.INLINE, name=name)
         for arn in holder.attached:
             policy = self.managed_policy(arn)
             if policy is not None:

@@ -17,14 +17,14 @@ INLINE_SIZES: Mapping[str, int] = {"user": 2048, "group": 5120, "role": 10240}
 
 def check_managed(document: str) -> None:
     """Raises MalformedPolicyDocumentException, LimitExceededException."""
-    check_identity(document)
+    _parse(document, PolicyKind.IDENTITY)
     if size(document) > MANAGED_SIZE:
         raise LimitExceededException(f"Cannot exceed quota for PolicySize: {MANAGED_SIZE}")
 
 
-def check_identity(document: str) -> None:
+def check_inline(document: str) -> None:
     """Raises MalformedPolicyDocumentException."""
-    _parse(document, PolicyKind.IDENTITY)
+    _parse(document, PolicyKind.INLINE)
 
 
 def check_trust(document: str) -> None:

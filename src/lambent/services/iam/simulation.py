@@ -43,7 +43,7 @@ class Source:
     policy: Policy
 
     @classmethod
-    def of(cls, source_id: str, document: str, kind: PolicyKind = PolicyKind.IDENTITY) -> Source:
+    def of(cls, source_id: str, document: str, kind: PolicyKind = PolicyKind.INLINE) -> Source:
         """Raises InvalidInputException."""
         try:
             return cls(source_id, document, parse(document, kind=kind, name=source_id))

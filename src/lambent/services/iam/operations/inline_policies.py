@@ -61,7 +61,7 @@ class InlinePolicyOperations:
 
     async def _put(self, kind: type[H], context: Context, name: str, params: Params) -> dict[str, Any]:
         document = params["PolicyDocument"]
-        documents.check_identity(document)
+        documents.check_inline(document)
 
         def change(tx: Connection, holder: H) -> H:
             rules.check_modifiable(holder)
