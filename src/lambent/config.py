@@ -56,6 +56,22 @@ class OidcIssuer:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """The table [rates] of the configuration file: dollars, as AWS charges in us-east-1."""
+
+    #: Each request.
+    request: float = 0.20 / 1_000_000
+    #: A second of a GB of memory, by architecture.
+    gb_second: float = 0.0000166667
+    gb_second_arm64: float = 0.0000133334
+    #: The same under provisioned concurrency, and for keeping that ready.
+    provisioned_gb_second: float = 0.0000097222
+    kept_gb_second: float = 0.0000041667
+    #: A second of a GB of /tmp above 512 MB.
+    tmp_gb_second: float = 0.0000000309
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     host: str = "127.0.0.1"
     #: 0 = any free port.
@@ -92,6 +108,8 @@ class Config:
     efs: Mapping[str, Path] = field(default_factory=dict)
     #: The table [oidc] of the configuration file: token issuers by their URL.
     oidc: Mapping[str, OidcIssuer] = field(default_factory=dict)
+    #: What invocations would cost.
+    rates: Rates = field(default_factory=Rates)
     #: Pre-started shells kept per kind; 0 turns the pool off.
     pool_size: int = 4
     #: Seconds until an asynchronous invocation whose function failed is tried again; twice as many the second time.
@@ -194,6 +212,16 @@ def _issuer(url: str, fields: Any) -> OidcIssuer:
     return OidcIssuer(tuple(client_ids), jwks)
 
 
+def _rates(value: Any) -> Rates:
+    known = {spec.name.replace("_", "-"): spec.name for spec in fields(Rates)}
+    if not isinstance(value, dict) or value.keys() - known.keys():
+        raise ConfigError(f"rates is a table of the configuration file: [rates], then any of {', '.join(known)}.")
+    for name, rate in value.items():
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < 1e6:
+            raise ConfigError(f"In [rates], {name} must be dollars, 0 or more, not {rate!r}.")
+    return Rates(**{known[name]: float(rate) for name, rate in value.items()})
+
+
 def _flag(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes")
 
@@ -217,6 +245,7 @@ _CONVERTERS: dict[str, Any] = {
     "tls_key": lambda value: Path(value).expanduser().absolute() if value else None,
     "pool_size": int,
     "efs": _folders,
+    "rates": _rates,
     "oidc": _issuers,
 }
 
