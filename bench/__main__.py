@@ -47,7 +47,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=4, help="length of each load run")
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--only", default="", help="start | warm | cold | burst | memory | logs")
+    options.add_argument("--only", default="", help="start | warm | cold | burst | memory | logs | doors | async")
     arguments = options.parse_args()
     console = Console(width=150)
     rows: list[Row] = []
@@ -279,6 +279,35 @@ def measure_doors(runs: int, seconds: float) -> list[Row]:
     return [row for pair in rows.values() for row in pair]
 
 
+def measure_async(runs: int, seconds: float) -> list[Row]:
+    """Acknowledged events, each of them on disk, while the function that they are for runs them."""
+    one = Row("async accept, 1 connection, p50", "≤ 3 ms", "ms", most=3)
+    rate = Row("async accept, 32 connections", "≥ 5,000/s", "1/s", least=5000)
+    middle = Row("async accept, 32 connections, p50", "", "ms")
+    done = Row("  of them run to their end, from the first to the last", "", "1/s")
+    with Region() as region:
+        region.deploy("hello", PYTHON, "app.handler", PYTHON_HELLO)
+        signed = region.signed_invoke("hello", peers.EVENT, X_Amz_Invocation_Type="Event")
+        for _ in range(runs):
+            one.values.append(load.percentile(load.one_by_one(region.connect(), *signed, peers.EVENT, 1000)[100:], 0.5))
+        for _ in range(runs if load.available() else 0):
+            wait_for_events(region)
+            started = time.perf_counter()
+            accepted = load.wrk(region.url, *signed, peers.EVENT, 32, seconds)
+            rate.values.append(accepted.rate)
+            middle.values.append(accepted.p50_ms)
+            rate.remark = f"{accepted.errors} errors"
+            wait_for_events(region)
+            done.values.append(accepted.rate * seconds / (time.perf_counter() - started))
+    return [one, rate, middle, done]
+
+
+def wait_for_events(region: Region) -> None:
+    """Until no asynchronous event is left."""
+    while any(region.statistics()["events"].values()):
+        time.sleep(0.05)
+
+
 def cold_invoke_hello(region: Region, name: str) -> None:
     load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
 
@@ -308,6 +337,7 @@ SECTIONS = {
     "memory": measure_memory,
     "logs": measure_logs,
     "doors": measure_doors,
+    "async": measure_async,
 }
 
 if __name__ == "__main__":

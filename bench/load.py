@@ -63,12 +63,12 @@ def one_by_one(connection, path: str, headers: dict[str, str], body: bytes, coun
 
 
 def read_answer(sock) -> bytes:
-    """One HTTP answer with a Content-Length; raises unless it is a 200."""
+    """One HTTP answer with a Content-Length; raises unless it is a 200 or a 202."""
     data = sock.recv(65536)
     while b"\r\n\r\n" not in data:
         data += sock.recv(65536)
     head, _, body = data.partition(b"\r\n\r\n")
-    if not head.startswith(b"HTTP/1.1 200"):
+    if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 202")):
         raise SystemExit(f"The region answered {head.decode()} {body.decode()}")
     lower = head.lower()
     length = int(lower.partition(b"content-length:")[2].partition(b"\r\n")[0])

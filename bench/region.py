@@ -97,10 +97,11 @@ class Region:
         while self.lambda_.get_function_configuration(FunctionName=name)["State"] == "Pending":
             time.sleep(0.01)
 
-    def signed_invoke(self, name: str, payload: bytes) -> tuple[str, dict[str, str]]:
+    def signed_invoke(self, name: str, payload: bytes, **headers: str) -> tuple[str, dict[str, str]]:
         """(path, headers) of an Invoke of `name`; the signature holds for fifteen minutes."""
         path = f"/2015-03-31/functions/{name}/invocations"
-        request = AWSRequest("POST", self.url + path, data=payload, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | {key.replace("_", "-"): text for key, text in headers.items()}
+        request = AWSRequest("POST", self.url + path, data=payload, headers=headers)
         SigV4Auth(self.credentials, "lambda", self.name).add_auth(request)
         return path, {"Host": f"{self.host}:{self.port}", **dict(request.headers.items())}
 

@@ -22,10 +22,11 @@ from urllib.parse import urlsplit
 import uvloop
 
 from lambent import wire
-from lambent.clock import Clock, SystemClock
+from lambent.clock import Clock, MovableClock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.accounts import AccountsRoute
 from lambent.edge.costs import Costs
+from lambent.edge.clock import ClockRoute
 from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.documents import getter
@@ -202,7 +203,8 @@ class App:
 
         readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
         stack.push_async_callback(readiness.stop)
-        events = Events(database, self._clock)
+        moved = MovableClock() if config.test_clock else None
+        events = Events(database, moved or self._clock)
         functions = LambdaService(
             data_dir=config.data_dir,
             database=database,
@@ -289,6 +291,7 @@ class App:
             accounts=AccountsRoute(iam.accounts, keys.root.caller.access_key_id, access.operator),
             authorizer=authorizer,
             audit=AuditRoute(config.auth.value, audit, access.operator),
+            clock=ClockRoute(moved, [events.clock_moved, invoker.age], access.operator),
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
             resettables=[late, events, functions, invoker, logs, cloudwatch, ledger, iam, audit_file],
@@ -315,6 +318,7 @@ class App:
         accounts: AccountsRoute,
         authorizer: Authorizer,
         audit: AuditRoute,
+        clock: ClockRoute,
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
@@ -350,6 +354,7 @@ class App:
                 posts={
                     "/_lambent/accounts": accounts,
                     "/_lambent/iam/explain": ExplainRoute(authorizer, operator),
+                    "/_lambent/clock": clock,
                     "/_lambent/reset": reset,
                     "/_localstack/state/reset": reset,
                 },

@@ -37,3 +37,19 @@ class TestClock:
 
     def advance(self, seconds: float) -> None:
         self._now += seconds
+
+
+class MovableClock:
+    """The machine's clocks, as far ahead of it as they were moved."""
+
+    def __init__(self) -> None:
+        self._ahead = 0.0
+
+    def now(self) -> float:
+        return time.time() + self._ahead
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds

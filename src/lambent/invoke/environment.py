@@ -508,6 +508,16 @@ class Environment:
         self.idle_since = now
         self._timers.set(self._timer, now + FREEZE_AFTER_S)
 
+    def age(self, seconds: float) -> None:
+        """As if it had been idle for so much longer; nothing while it runs or is provisioned."""
+        if self.provisioned:
+            return
+        if self.state is READY:
+            self._at_deadline(READY, self._clock.monotonic())
+        if self.state in (FROZEN, STOPPED):
+            self.idle_since -= seconds
+            self._timers.set(self._timer, self._timer.at - seconds)
+
     def _lose_idle(self, reason: str) -> None:
         """Nobody waits for it; the next invocation starts another runtime."""
         self._stop_runtime(reason)

@@ -169,6 +169,12 @@ class Invoker:
             if version is None or function.version == version:
                 self._act(self._pool.retire(group.key))
 
+    def age(self, seconds: float) -> None:
+        """As if every idle environment had been idle for so much longer."""
+        for environment in self._pool.members():
+            environment.age(seconds)
+        self._timers.run_due()
+
     def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:
         """ReservedConcurrentExecutions of a function are this many now, whether it runs or not."""
         self._admission(account, region).reserve(name, amount, self._clock.monotonic())

@@ -64,8 +64,8 @@ class Events:
         if self._drain is not None:
             self._drain.forget(account, region, name, qualifier)
 
-    def clock_moved(self) -> None:
-        """What has become due meanwhile is done now."""
+    def clock_moved(self, seconds: float) -> None:
+        """The clock was: what has become due by it is done now."""
         if self._drain is not None:
             self._drain.run_due()
 
