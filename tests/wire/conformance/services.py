@@ -39,7 +39,10 @@ SHADOWED = {
 
 @cache
 def router() -> Router:
-    return Router(ApiModels(tuple(SERVICES)))
+    """With every model read, those too that a region reads at its first need."""
+    made = Router(ApiModels(tuple(SERVICES)))
+    made._read_late(None)
+    return made
 
 
 @cache
