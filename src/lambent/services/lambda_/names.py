@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from lambent.arn import FUNCTION_NAME, function_arn
@@ -43,12 +42,12 @@ def function_name(
     qualifier: str | None = None,
     *,
     action: str = "",
-    admits: Callable[[FunctionName], bool] = lambda name: False,
+    own: bool = False,
 ) -> FunctionName:
     """The function that `text` and `qualifier` name.
 
-    `admits` says of another account's function whether the caller may do this; `action` ("GetFunction") words the
-    refusal.
+    Another account's is one that the caller may do this to, or the Authorizer had refused; with `own` it cannot be
+    meant at all, and `action` ("CreateFunction") words the refusal.
     """
     if ":" not in text:
         # The form of nearly every call, Invoke's above all: no pattern to match, nothing to compare.
@@ -67,7 +66,7 @@ def function_name(
         )
     account = form["account"] or context.account
     name = FunctionName(account, context.region, _checked(form["name"]), qualifier or inner)
-    if account != context.account and not admits(name):
+    if own and account != context.account:
         raise AccessDeniedException(
             f"User: {context.caller.arn} is not authorized to perform: lambda:{action} on resource: {text} "
             f"because no resource-based policy allows the lambda:{action} action"

@@ -50,7 +50,7 @@ class FunctionOperations:
         self._clock = clock
 
     async def CreateFunction(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name = function_name(context, params["FunctionName"], action="CreateFunction")
+        name = function_name(context, params["FunctionName"], action="CreateFunction", own=True)
         if name.qualifier not in (None, LATEST):
             raise InvalidParameterValueException(f"A function is created without a qualifier: {name.name}")
         referenced = await self._references.look_up(context, params)

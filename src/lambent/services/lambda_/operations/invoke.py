@@ -62,8 +62,6 @@ class InvokeOperations:
             params["FunctionName"],
             params.get("Qualifier"),
             action="InvokeFunction",
-            # The Authorizer let the call pass: another account's function then has a policy that does.
-            admits=lambda name: True,
         )
         function = self._directory.find(name.account, name.region, name.name, name.qualifier)
         if function is None:

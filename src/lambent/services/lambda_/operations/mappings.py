@@ -25,7 +25,7 @@ class MappingOperations:
 
     async def CreateEventSourceMapping(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         source = checked_source(params)
-        name = function_name(context, params["FunctionName"], action="CreateEventSourceMapping")
+        name = function_name(context, params["FunctionName"], action="CreateEventSourceMapping", own=True)
         if not self._directory.has(name.key, name.qualifier):
             raise InvalidParameterValueException("Function does not exist")
         raise UnsupportedHere(
