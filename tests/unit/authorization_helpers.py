@@ -72,12 +72,16 @@ class Everyone:
 
 @dataclass
 class Resources:
-    """Implements ResourcePolicies."""
+    """Implements identity.authorization.Resources."""
 
     policies: dict[str, Policy] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def policy_of(self, arn: str) -> Policy | None:
         return self.policies.get(arn)
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        return self.tags.get(arn, {})
 
 
 @dataclass

@@ -349,6 +349,17 @@ def test_variables_stand_for_what_is_true_of_the_caller() -> None:
     assert not may(gate, ANN, "lambda", "GetFunction", FunctionName="bob-1")
 
 
+def test_tags_of_the_resource_are_looked_at_each_time() -> None:
+    everyone, resources = Everyone(), Resources(tags={F: {"Team": "a"}})
+    everyone.grant(ANN, statement(Condition={"StringEquals": {"aws:ResourceTag/team": "a"}}))
+    gate = authorizer(everyone)
+    gate.use("lambda", resources)
+    assert may(gate, ANN, "lambda", "GetFunction", FunctionName="f")
+    assert not may(gate, ANN, "lambda", "GetFunction", FunctionName="g")
+    resources.tags[F] = {}
+    assert not may(gate, ANN, "lambda", "GetFunction", FunctionName="f")
+
+
 # ---- modes ---------------------------------------------------------------------------------------------------------
 
 

@@ -63,11 +63,14 @@ class AuthorizedOperation(Protocol):
     def uri_params(self) -> Mapping[str, str]: ...
 
 
-class ResourcePolicies(Protocol):
-    """A service whose resources have policies of their own."""
+class Resources(Protocol):
+    """A service whose resources have policies and tags of their own."""
 
     def policy_of(self, arn: str) -> Policy | None:
         """In force on the resource, from memory; replaced (never changed) with every change."""
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """Of the resource, from memory; empty for one that is not there."""
 
 
 class Audit(Protocol):
@@ -107,6 +110,7 @@ class Authorizer:
         self._notes_all = mode is AuthMode.AUDIT and audit is not None
         #: By the prefix of actions: `lambda`.
         self._policies: dict[str, Callable[[str], Policy | None]] = {"sts": self._trust_of}
+        self._tags: dict[str, Callable[[str], Mapping[str, str]]] = {}
         self._known: dict[tuple[str, str, str], _Known] = {}
         #: JSON text of a session's policy → compiled. Emptied when full.
         self._session_policies: dict[str, Policy | None] = {}
@@ -114,9 +118,10 @@ class Authorizer:
     def __repr__(self) -> str:
         return f"<Authorizer {self._mode} [{len(self._known)} callers known]>"
 
-    def use(self, service: str, policies: ResourcePolicies) -> None:
-        """`policies` are those of the resources of actions `service:…`."""
-        self._policies[service] = policies.policy_of
+    def use(self, service: str, resources: Resources) -> None:
+        """`resources` are those of actions `service:…`."""
+        self._policies[service] = resources.policy_of
+        self._tags[service] = resources.tags_of
 
     def check(
         self, request: Request, caller: Caller, region: str, operation: AuthorizedOperation, params: Mapping[str, Any]
@@ -194,7 +199,7 @@ class Authorizer:
         found = known.decisions.get((need.action, need.resource))
         if found is not None and found[1] is policy:
             return found[0]
-        context = Circumstances(known.keys, need.keys, request, self._clock.now)
+        context = Circumstances(known.keys, need.keys, request, self._clock.now, lambda: self._tags_of(need))
         decision = authorize(
             Question(need.action, need.resource, known.principal, context),
             resource_account=account_of(need.resource) or caller.account,
@@ -282,6 +287,10 @@ class Authorizer:
                 policy = None
             self._session_policies[text] = policy
         return self._session_policies[text]
+
+    def _tags_of(self, need: Need) -> Mapping[str, str]:
+        find = self._tags.get(need.action.partition(":")[0])
+        return find(need.resource) if find is not None else {}
 
     def _trust_of(self, arn: str) -> Policy | None:
         role = self._principals.role(arn)

@@ -14,6 +14,7 @@ from lambent.request import Request
 
 _KINDS = {"root": "Account", "user": "User", "role": "AssumedRole", "federated": "FederatedUser"}
 _TAGS = "aws:principaltag/"
+_RESOURCE_TAGS = "aws:resourcetag/"
 #: Of the caller, where it has them.
 _LASTING = frozenset(
     (
@@ -59,7 +60,7 @@ def of_caller(caller: Caller, region: str, tags: Mapping[str, str]) -> dict[str,
 class Circumstances(Mapping[str, Sequence[str]]):
     """What conditions look at. `varies` turns true once one asks for what the next request may not share."""
 
-    __slots__ = ("_caller", "_more", "_now", "_request", "varies")
+    __slots__ = ("_caller", "_more", "_now", "_request", "_tags", "varies")
 
     def __init__(
         self,
@@ -67,12 +68,14 @@ class Circumstances(Mapping[str, Sequence[str]]):
         more: Mapping[str, Sequence[str]],
         request: Request | None,
         now: Callable[[], float],
+        tags: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`caller` is from `of_caller`; `more` are the keys of the action."""
+        """`caller` is from `of_caller`; `more` are the keys of the action, `tags` those of the resource."""
         self._caller = caller
         self._more = more
         self._request = request
         self._now = now
+        self._tags = tags
         self.varies = False
 
     def __getitem__(self, key: str) -> Sequence[str]:
@@ -98,10 +101,17 @@ class Circumstances(Mapping[str, Sequence[str]]):
             return found
         self.varies = True
         found = self._more.get(key)
-        if found is not None or key not in _OF_REQUEST:
+        if found is not None:
             return found
+        if key.startswith(_RESOURCE_TAGS):
+            return self._tag(key.removeprefix(_RESOURCE_TAGS))
+        if key not in _OF_REQUEST:
+            return None
         computed = _OF_REQUEST[key](self._request, self._now)
         return None if computed is None else (computed,)
+
+    def _tag(self, wanted: str) -> Sequence[str] | None:
+        return next(((value,) for key, value in self._tags().items() if key.lower() == wanted), None)
 
 
 def of_request(request: Request, now: float) -> dict[str, Sequence[str]]:

@@ -6,7 +6,7 @@ Rebuilt from the rows at start, replaced after each commit. Used on the event lo
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from lambent.ports import FunctionVersion
@@ -27,6 +27,7 @@ class _Entry:
     #: Published ones, by number.
     versions: dict[str, FunctionVersion] = field(default_factory=dict)
     aliases: dict[str, Alias] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     def version(self, version: str) -> FunctionVersion | None:
         return self.latest if version == LATEST else self.versions.get(version)
@@ -63,6 +64,10 @@ class Directory:
         """Whether there is such a function, version or alias."""
         return self.find(*key, qualifier) is not None
 
+    def tags(self, key: Key) -> Mapping[str, str]:
+        entry = self._entries.get(key)
+        return {} if entry is None else entry.tags
+
     def put(self, function: Function) -> None:
         """A function or a published version, new or changed. The function comes first."""
         made = self._version(function)
@@ -78,6 +83,8 @@ class Directory:
                 for number, version in entry.versions.items():
                     entry.versions[number] = replace(version, reserved_concurrency=made.reserved_concurrency)
             entry.latest = made
+        if function.version == LATEST:
+            self._entries[function.key].tags = function.tags
         self._use_runtime(function.settings.runtime)
 
     def put_alias(self, alias: Alias) -> None:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from sqlalchemy import Connection
 
+from lambent.arn import function_of
 from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
@@ -182,8 +183,13 @@ class LambdaService:
         await self.collect(at_once=True)
 
     def policy_of(self, arn: str) -> Policy | None:
-        """The resource policy of a function, version, alias or layer version. Implements ResourcePolicies."""
+        """The resource policy of a function, version, alias or layer version. Implements authorization.Resources."""
         return self._decisions.policy_of(arn) or self._layer_policies.policy_of(arn)
+
+    def tags_of(self, arn: str) -> Mapping[str, str]:
+        """Of the function that `arn` names, whichever version or alias is meant."""
+        found = function_of(arn)
+        return {} if found is None else self.directory.tags(found[0])
 
     async def collect(self, *, at_once: bool = False) -> None:
         """Remove packages that nothing uses: on second sight, or `at_once` where no environment can use them."""

@@ -7,7 +7,7 @@ from lambent.services.lambda_.layers.domain import LayerPolicy, LayerVersion
 
 
 class LayerPolicies:
-    """Implements identity.authorization.ResourcePolicies for layer versions."""
+    """By the ARN of the version."""
 
     def __init__(self) -> None:
         self._policies: dict[str, LayerPolicy] = {}

@@ -23,7 +23,7 @@ ANYBODY = "*"
 
 
 class Decisions:
-    """Implements identity.authorization.ResourcePolicies for functions, versions and aliases."""
+    """What functions, versions and aliases let others do."""
 
     def __init__(self, decide: Decide = within_accounts) -> None:
         self._decide_for = decide
