@@ -336,4 +336,5 @@ def _invocation(event: Event, function: FunctionVersion) -> Invocation:
         invoked_arn=f"{function.arn}:{event.qualifier}" if event.qualifier else function.arn,
         client_context=event.client_context,
         trace_id=event.trace_id,
+        tenant_id=event.tenant_id,
     )

@@ -89,6 +89,11 @@ class EventQueue:
             await self._database.write(self._store.delete_all)
             self._held = 0
 
+    def is_idle(self) -> bool:
+        """Whether everything is written."""
+        batch = self._next
+        return not (batch.accepted or batch.postponed or batch.finished or self._writing.locked())
+
     # ---- what happens to events ----
 
     async def accept(self, event: Event) -> None:
