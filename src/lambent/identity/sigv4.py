@@ -58,7 +58,7 @@ class SignatureVerifier:
     """Believes a caller whose signature is made with the secret of a key that `identity` knows."""
 
     def __init__(self, identity: Identity, clock: Clock, uses: KeyUseSink | None = None) -> None:
-        """`uses` is told of each use of a user's key."""
+        """`uses` is told of each use of a user's key and of a role."""
         self._identity = identity
         self._clock = clock
         self._uses = uses
@@ -90,9 +90,17 @@ class SignatureVerifier:
         if body_hash.startswith(b"STREAMING-"):
             signer = chunks.ChunkSigner(key, signature.timestamp, claim.scope, signature.value)
             chunks.decode(request, body_hash, signer)
-        if self._uses is not None and known.caller.kind == "user" and known.caller.session is None:
-            self._uses.note(claim.access_key_id, claim.service, claim.region)
+        self._note_use(known.caller, claim)
         return Verified(known.caller, claim.region)
+
+    def _note_use(self, caller: Caller, claim: Claim) -> None:
+        if self._uses is None:
+            return
+        if caller.kind == "role":
+            # `<id of the role>:<session>`
+            self._uses.note(caller.user_id.partition(":")[0], claim.service, claim.region)
+        elif caller.kind == "user" and caller.session is None:
+            self._uses.note(claim.access_key_id, claim.service, claim.region)
 
     def _read(self, request: Request, operation: SignedOperation) -> Signature:
         """`read_signature`, without taking apart again what an earlier request began with too."""

@@ -7,7 +7,7 @@ import time
 from typing import Any
 
 import pytest
-from iam_helpers import ACCOUNT, body, no_such, refused
+from iam_helpers import ACCOUNT, allow, body, no_such, refused
 
 
 @pytest.fixture
@@ -88,6 +88,18 @@ def test_the_secret_is_nowhere_on_disk(region: Any, iam: Any, user: str) -> None
     files = [file for file in region.data_dir.rglob("*") if file.is_file()]
     assert any(user.encode() in file.read_bytes() for file in files)
     assert not any(secret in file.read_bytes() for file in files)
+
+
+def test_a_user_need_not_name_itself(region: Any, iam: Any, user: str) -> None:
+    iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=allow("iam:*"))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    own = region.client("iam", **credentials(key))
+    assert own.get_user()["User"]["UserName"] == user
+    second = own.create_access_key()["AccessKey"]
+    assert (second["UserName"], len(own.list_access_keys()["AccessKeyMetadata"])) == (user, 2)
+    own.update_access_key(AccessKeyId=second["AccessKeyId"], Status="Inactive")
+    own.delete_access_key(AccessKeyId=second["AccessKeyId"])
+    assert len(iam.list_access_keys(UserName=user)["AccessKeyMetadata"]) == 1
 
 
 def test_the_last_use_of_a_key_is_kept(region: Any, iam: Any, user: str) -> None:

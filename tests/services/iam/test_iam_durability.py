@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from typing import Any
 
 import pytest
@@ -62,6 +64,22 @@ def test_everything_outlives_a_restart_and_a_kill(start_region: Any) -> None:
     after = everything(region)
     before["role"]["Role"]["Description"] = "changed"
     assert {**after, "last use": None} == {**before, "last use": None}
+
+
+def test_uses_of_keys_that_are_gone_are_forgotten_at_the_next_start(start_region: Any) -> None:
+    region = start_region()
+    key = fill(region)
+    region.client("sts", **key).get_caller_identity()
+    region.client("iam").delete_access_key(UserName="kept", AccessKeyId=key["aws_access_key_id"])
+    region.stop()
+    assert uses(region) == [key["aws_access_key_id"]]
+    region.start()
+    assert uses(region) == []
+
+
+def uses(region: Any) -> list[str]:
+    with contextlib.closing(sqlite3.connect(region.data_dir / "region.db")) as database:
+        return [row[0] for row in database.execute("SELECT id FROM iam_key_uses")]
 
 
 def test_a_reset_leaves_nobody(start_region: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -136,6 +137,58 @@ def test_roles_are_refused_by_quota_name_and_path(iam: Any, role: str) -> None:
         iam.create_role(RoleName="x", Path="/aws-service-role/x/", AssumeRolePolicyDocument=trust())
     with refused("ValidationError", None, 400):
         iam.create_role(RoleName="x", MaxSessionDuration=43201, AssumeRolePolicyDocument=trust())
+
+
+def test_the_last_use_of_a_role_is_shown(region: Any, iam: Any, role: str) -> None:
+    user = f"{role}-user"
+    arn = iam.create_user(UserName=user)["User"]["Arn"]
+    iam.put_user_policy(UserName=user, PolicyName="p", PolicyDocument=allow("sts:AssumeRole"))
+    iam.update_assume_role_policy(RoleName=role, PolicyDocument=trusting(arn))
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+    sts = region.client("sts", aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    made = sts.assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", RoleSessionName="session")["Credentials"]
+    assert iam.get_role(RoleName=role)["Role"]["RoleLastUsed"] == {}
+    before = int(time.time())
+    region.client(
+        "sts",
+        region_name="eu-west-1",
+        aws_access_key_id=made["AccessKeyId"],
+        aws_secret_access_key=made["SecretAccessKey"],
+        aws_session_token=made["SessionToken"],
+    ).get_caller_identity()
+    used = iam.get_role(RoleName=role)["Role"]["RoleLastUsed"]
+    assert used["Region"] == "eu-west-1"
+    assert before <= used["LastUsedDate"].timestamp() <= before + 5
+
+
+def test_changes_of_many_at_once_are_all_kept(region: Any, iam: Any, role: str) -> None:
+    def put(number: int) -> None:
+        iam.put_role_policy(RoleName=role, PolicyName=f"p{number}", PolicyDocument=allow(f"s3:Get{number}*"))
+        iam.tag_role(RoleName=role, Tags=[{"Key": f"k{number}", "Value": "v"}])
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(put, range(24)))
+    assert len(iam.list_role_policies(RoleName=role)["PolicyNames"]) == 24
+    assert len(iam.get_role(RoleName=role)["Role"]["Tags"]) == 24
+
+
+@pytest.mark.parametrize(
+    ("tags", "member", "demand"),
+    [
+        ([(f"k{n}", "v") for n in range(51)], "tags", "have length less than or equal to 50"),
+        ([("k" * 129, "v")], "tags.1.member.key", "have length less than or equal to 128"),
+        ([("k", "v" * 257)], "tags.1.member.value", "have length less than or equal to 256"),
+        ([("k!", "v")], "tags.1.member.key", r"satisfy regular expression pattern: [\p{L}\p{Z}\p{N}_.:/=+\-@]+"),
+    ],
+)
+def test_tags_are_limited(iam: Any, tags: list[tuple[str, str]], member: str, demand: str) -> None:
+    message = f"1 validation error detected: Value at '{member}' failed to satisfy constraint: Member must {demand}"
+    with refused("ValidationError", message, 400):
+        iam.create_role(
+            RoleName="never",
+            AssumeRolePolicyDocument=trust(),
+            Tags=[{"Key": key, "Value": value} for key, value in tags],
+        )
 
 
 # ---- permissions boundaries ----------------------------------------------------------------------------------------

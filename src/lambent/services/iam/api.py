@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from lambent.services.iam.accounts import Accounts
 from lambent.services.iam.entities import Entities
-from lambent.services.iam.key_uses import KeyUses
 from lambent.services.iam.operations.access_keys import AccessKeyOperations
 from lambent.services.iam.operations.account import AccountOperations
 from lambent.services.iam.operations.attachments import AttachmentOperations
@@ -24,7 +23,7 @@ from lambent.services.iam.operations.users import UserOperations
 from lambent.storage.secrets import SecretBox
 
 
-def operations(entities: Entities, accounts: Accounts, key_uses: KeyUses, secrets: SecretBox) -> Sequence[object]:
+def operations(entities: Entities, accounts: Accounts, secrets: SecretBox) -> Sequence[object]:
     return (
         UserOperations(entities),
         GroupOperations(entities),
@@ -33,7 +32,7 @@ def operations(entities: Entities, accounts: Accounts, key_uses: KeyUses, secret
         InlinePolicyOperations(entities),
         AttachmentOperations(entities),
         BoundaryOperations(entities),
-        AccessKeyOperations(entities, key_uses, secrets),
+        AccessKeyOperations(entities, secrets),
         TagOperations(entities),
         InstanceProfileOperations(entities),
         ServiceLinkedRoleOperations(entities),

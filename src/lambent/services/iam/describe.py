@@ -35,9 +35,13 @@ def group(group: Group) -> Described:
     return _entity(group, "Group")
 
 
-def role(role: Role) -> Described:
-    """For GetRole."""
-    return {**listed_role(role), **boundary(role), **tags_if_any(role), "RoleLastUsed": {}}
+def role(role: Role, use: KeyUse | None) -> Described:
+    """For GetRole; `use` is the last one."""
+    return {**listed_role(role), **boundary(role), **tags_if_any(role), "RoleLastUsed": role_use(use)}
+
+
+def role_use(use: KeyUse | None) -> Described:
+    return {} if use is None else {"LastUsedDate": date(use.at), "Region": use.region}
 
 
 def created_role(role: Role) -> Described:

@@ -6,7 +6,7 @@ and replaced by another object once anything behind it changes. Used on the even
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from lambent.context import Caller
 from lambent.identity.actions import EntityFacts
@@ -47,6 +47,8 @@ class Directory:
         self._grants: dict[str, Grants] = {}
         self._roles: dict[str, RoleFacts] = {}
         self._policies: dict[str, Policy] = {}
+        #: Told of each change.
+        self._watchers: list[Callable[[], None]] = []
 
     def __repr__(self) -> str:
         return f"<Directory [{len(self._entities)} entities, {len(self._keys)} keys]>"
@@ -103,6 +105,9 @@ class Directory:
             return None
         return EntityFacts(entity.arn, entity.id, entity.tags, entity.boundary if isinstance(entity, Bounded) else "")
 
+    def watch(self, changed: Callable[[], None]) -> None:
+        self._watchers.append(changed)
+
     # ---- for IAM's own operations ------------------------------------------------------------------------------
 
     def find(self, arn: str) -> Entity | None:
@@ -117,6 +122,11 @@ class Directory:
         users = (entity for entity in self._entities.values() if isinstance(entity, User))
         return next((user for user in users if user.access_key(access_key_id)), None)
 
+    def used_ids(self) -> frozenset[str]:
+        """Of everything whose last use is kept: access keys and roles."""
+        keys = (key.id for user in self._entities.values() if isinstance(user, User) for key in user.access_keys)
+        return frozenset(keys).union(one.id for one in self._entities.values() if isinstance(one, Role))
+
     # ---- for changes -------------------------------------------------------------------------------------------
 
     def put(self, entity: Entity) -> None:
@@ -128,16 +138,23 @@ class Directory:
         if isinstance(entity, User):
             self._put_keys(entity)
         self._drop_compiled(entity)
+        self._tell()
 
     def remove(self, entity: Entity) -> None:
         self._forget(entity.id)
         self._drop_compiled(entity)
+        self._tell()
 
     def clear(self) -> None:
         for table in (self._entities, self._by_arn, self._by_name, self._keys):
             table.clear()
         for compiled in (self._grants, self._roles, self._policies):
             compiled.clear()
+        self._tell()
+
+    def _tell(self) -> None:
+        for changed in self._watchers:
+            changed()
 
     def _forget(self, entity_id: str) -> None:
         known = self._entities.pop(entity_id, None)

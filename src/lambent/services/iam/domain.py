@@ -207,7 +207,7 @@ class InstanceProfile(Entity, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class KeyUse(msgspec.Struct, frozen=True):
-    """The last use of an access key that is on record."""
+    """The last use of an access key or a role that is on record."""
 
     #: Seconds since the epoch.
     at: int

@@ -13,6 +13,7 @@ from lambent.services.iam import paging, trusts
 from lambent.services.iam.directory import Directory
 from lambent.services.iam.domain import Entity, ManagedPolicy, Role, key_of
 from lambent.services.iam.errors import NoSuchEntityException, not_found
+from lambent.services.iam.key_uses import KeyUses
 from lambent.services.iam.rules import ACCOUNT_QUOTAS, check_quota
 from lambent.services.iam.store import EntityStore
 from lambent.storage.database import Database
@@ -24,10 +25,13 @@ T = TypeVar("T")
 class Entities:
     """Those of all accounts. `store` may be asked in works given to `read`, and in changes."""
 
-    def __init__(self, database: Database, store: EntityStore, directory: Directory, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: EntityStore, directory: Directory, uses: KeyUses, clock: Clock
+    ) -> None:
         self._database = database
         self.store = store
         self.directory = directory
+        self.uses = uses
         self._clock = clock
 
     async def start(self) -> None:

@@ -1,4 +1,4 @@
-"""When access keys were last used: noted in memory with each request, written behind it.
+"""When access keys and roles were last used: noted in memory with each request, written behind it.
 
 What a crash loses is the uses of the last minute, which AWS does not promise to show either.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Container
 
 from lambent.clock import Clock
 from lambent.services.iam.domain import KeyUse
@@ -29,23 +30,29 @@ class KeyUses:
         self._store = store
         self._clock = clock
         self._uses: dict[str, KeyUse] = {}
-        #: Of keys used since the last write.
+        #: Those since the last write.
         self._unwritten: dict[str, KeyUse] = {}
         # Set by start.
         self._writing: asyncio.Task[None] | None = None
 
-    def note(self, access_key_id: str, service: str, region: str) -> None:
-        """Of a request that was signed with the key. Neither waits nor writes."""
+    def note(self, used_id: str, service: str, region: str) -> None:
+        """Of a request that was signed with the key, or in a session of the role. Neither waits nor writes."""
         now = int(self._clock.now())
-        last = self._uses.get(access_key_id)
+        last = self._uses.get(used_id)
         if last is None or now - last.at >= INTERVAL or last.service != service or last.region != region:
-            self._uses[access_key_id] = self._unwritten[access_key_id] = KeyUse(now, service, region)
+            self._uses[used_id] = self._unwritten[used_id] = KeyUse(now, service, region)
 
-    def find(self, access_key_id: str) -> KeyUse | None:
-        return self._uses.get(access_key_id)
+    def find(self, used_id: str) -> KeyUse | None:
+        """By the id of an access key or a role."""
+        return self._uses.get(used_id)
 
-    async def start(self) -> None:
-        self._uses = dict(await self._database.read(self._store.key_uses))
+    async def start(self, known: Container[str]) -> None:
+        """`known`: ids of the keys and roles that there are; what is on record of others is deleted."""
+        found = await self._database.read(self._store.key_uses)
+        gone = [used_id for used_id in found if used_id not in known]
+        if gone:
+            await self._database.write(lambda tx: self._store.delete_key_uses(tx, gone))
+        self._uses = {used_id: use for used_id, use in found.items() if used_id in known}
         self._writing = asyncio.create_task(self._write_now_and_then(), name="write uses of access keys")
 
     async def stop(self) -> None:
@@ -72,4 +79,4 @@ class KeyUses:
             await self._database.write(lambda tx: self._store.write_key_uses(tx, uses))
         except StorageError as error:
             # Nobody waits for it; the next use of each key is written as usual.
-            log.warning("The last uses of access keys were not written: %s", error)
+            log.warning("The last uses of access keys and roles were not written: %s", error)

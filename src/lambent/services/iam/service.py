@@ -21,11 +21,11 @@ class IamService:
         #: Who there is and what they may do: `identity.principals.Principals` and `ports.Roles`.
         self.directory = Directory(secrets)
         store = EntityStore()
-        #: What is told of each use of an access key.
+        #: What is told of each use of an access key and of a role.
         self.key_uses = KeyUses(database, store, clock)
         #: Those beside the region's first one, with their root keys.
         self.accounts = Accounts(database, secrets, clock)
-        self._entities = Entities(database, store, self.directory, clock)
+        self._entities = Entities(database, store, self.directory, self.key_uses, clock)
         self._secrets = secrets
         #: None until the first operation is asked for.
         self._operations: Sequence[object] | None = None
@@ -34,14 +34,14 @@ class IamService:
         """Every operation. Their modules are read at the first need: no start waits for them."""
         if self._operations is None:
             module = await asyncio.to_thread(importlib.import_module, "lambent.services.iam.api")
-            self._operations = module.operations(self._entities, self.accounts, self.key_uses, self._secrets)
+            self._operations = module.operations(self._entities, self.accounts, self._secrets)
         return self._operations
 
     async def start(self) -> None:
         """After the database; before the first request."""
         await self.accounts.start()
         await self._entities.start()
-        await self.key_uses.start()
+        await self.key_uses.start(self.directory.used_ids())
 
     async def stop(self) -> None:
         """After the last request; before the database."""

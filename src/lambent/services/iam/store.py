@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     and_,
+    bindparam,
     delete,
     func,
     insert,
@@ -69,6 +70,7 @@ references = Table(
 key_uses = Table(
     "iam_key_uses",
     _metadata,
+    #: Of an access key or a role.
     Column("id", String, primary_key=True),
     Column("used", Integer, nullable=False),
     Column("service", String, nullable=False),
@@ -229,6 +231,9 @@ class EntityStore:
                 .values(id=access_key_id, **values)
                 .on_conflict_do_update(index_elements=["id"], set_=values)
             )
+
+    def delete_key_uses(self, tx: Connection, ids: Sequence[str]) -> None:
+        tx.execute(delete(key_uses).where(key_uses.c.id == bindparam("gone")), [{"gone": one} for one in ids])
 
     def key_uses(self, tx: Connection) -> Mapping[str, KeyUse]:
         rows = tx.execute(select(key_uses))

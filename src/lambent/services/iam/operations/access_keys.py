@@ -14,14 +14,12 @@ from lambent.services.iam import describe, paging, rules
 from lambent.services.iam.domain import AccessKey, User
 from lambent.services.iam.entities import Entities
 from lambent.services.iam.errors import AccessDenied, InvalidInputException, NoSuchEntityException
-from lambent.services.iam.key_uses import KeyUses
 from lambent.storage.secrets import SecretBox
 
 
 class AccessKeyOperations:
-    def __init__(self, entities: Entities, uses: KeyUses, box: SecretBox) -> None:
+    def __init__(self, entities: Entities, box: SecretBox) -> None:
         self._entities = entities
-        self._uses = uses
         self._box = box
 
     async def CreateAccessKey(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +83,7 @@ class AccessKeyOperations:
                 f"User: {context.caller.arn} is not authorized to perform iam:GetAccessKeyLastUsed "
                 f"on resource: access key {key_id}"
             )
-        return {"UserName": user.name, "AccessKeyLastUsed": describe.key_use(self._uses.find(key_id))}
+        return {"UserName": user.name, "AccessKeyLastUsed": describe.key_use(self._entities.uses.find(key_id))}
 
 
 def _found(user: User, access_key_id: str) -> AccessKey:

@@ -95,6 +95,7 @@ class _Reading:
 
     def __init__(self, entities: Entities, tx: Connection, account: str) -> None:
         self._store = entities.store
+        self._uses = entities.uses
         self._tx = tx
         self._account = account
         self._attached = self._store.reference_counts(tx, account, Relation.ATTACHED)
@@ -125,7 +126,7 @@ class _Reading:
                 **describe.boundary(entity),
                 **_held(entity, "Role"),
                 "Tags": describe.tags(entity.tags),
-                "RoleLastUsed": {},
+                "RoleLastUsed": describe.role_use(self._uses.find(entity.id)),
                 "InstanceProfileList": self._profiles(entity),
             }
         assert isinstance(entity, ManagedPolicy)

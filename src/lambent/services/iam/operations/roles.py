@@ -45,7 +45,8 @@ class RoleOperations:
         return {"Role": describe.created_role(made)}
 
     async def GetRole(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        return {"Role": describe.role(await self._entities.find(Role, context.account, params["RoleName"]))}
+        role = await self._entities.find(Role, context.account, params["RoleName"])
+        return {"Role": describe.role(role, self._entities.uses.find(role.id))}
 
     async def ListRoles(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         return await self._entities.listed(Role, "Roles", context, params, describe.listed_role)
