@@ -223,7 +223,7 @@ class App:
         await functions.start()
         stack.push_async_callback(functions.stop)
         authorizer.use("lambda", functions)
-        events.destinations.add("lambda", FunctionDestination(events, functions.calls.resolve))
+        events.destinations.add("lambda", FunctionDestination(events, functions.calls))
         await events.start(
             functions.directory,
             functions.event_rules,

@@ -274,8 +274,8 @@ class Delivery:
 class Destination(Protocol):
     """One kind of target: functions now; queues, topics, buses and buckets once these services are here."""
 
-    def exists(self, arn: str) -> bool:
-        """Whether there is such a target, from memory."""
+    def takes(self, arn: str, function: FunctionVersion) -> bool:
+        """Whether there is such a target, and the execution role of `function` may send to it. From memory."""
 
     async def deliver(self, delivery: Delivery) -> None:
         """Returns once it is on disk; raises the AwsError of a target that does not take it."""
@@ -287,7 +287,7 @@ class Destinations(Protocol):
     def serves(self, service: str) -> bool:
         """Whether deliveries can go to targets of `service` (`sqs`)."""
 
-    def exists(self, arn: str) -> bool: ...
+    def takes(self, arn: str, function: FunctionVersion) -> bool: ...
 
 
 class EventMetrics(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import wait_until
-from tests.roles import ROLE
+from tests.roles import allowing, make_role
 
 pytestmark = pytest.mark.slow
 REGION_OPTIONS = ("--test-clock",)
@@ -34,6 +34,7 @@ class Functions:
     def __init__(self, region: Any) -> None:
         self.region = region
         self.client = region.client("lambda")
+        self._role = make_role(region, "sender", inline=allowing("logs:*", "lambda:InvokeFunction"))
 
     def make(self, name: str, **settings: Any) -> str:
         """Its ARN."""
@@ -45,7 +46,7 @@ class Functions:
             FunctionName=name,
             Runtime="python3.12",
             Handler="app.handler",
-            Role=ROLE,
+            Role=self._role,
             Code={"ZipFile": buffer.getvalue()},
             **settings,
         )

@@ -85,7 +85,7 @@ class Bench:
     def count(self, name: str, event: Event, value: float = 1.0) -> None:
         self.counts.setdefault(name, []).append(value)
 
-    def exists(self, arn: str) -> bool:
+    def takes(self, arn: str, function: FunctionVersion) -> bool:
         return True
 
     async def deliver(self, delivery: Delivery) -> None:

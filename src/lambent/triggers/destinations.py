@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from lambent.arn import Arn, function_arn, function_of
 from lambent.errors import AwsError
+from lambent.identity.sessions import assumed_role_caller
 from lambent.ids import request_id as new_request_id
-from lambent.ports import Delivery, Destination, Event, EventSink, FunctionVersion, InvokeResult
+from lambent.ports import (
+    Asker,
+    Delivery,
+    Destination,
+    Event,
+    EventSink,
+    FunctionCalls,
+    FunctionVersion,
+    InvokeResult,
+)
 from lambent.triggers.retry import Condition
 
 #: Bytes that an asynchronous invocation may carry.
@@ -34,9 +43,9 @@ class Destinations:
     def serves(self, service: str) -> bool:
         return service in self._by_service
 
-    def exists(self, arn: str) -> bool:
+    def takes(self, arn: str, function: FunctionVersion) -> bool:
         destination = self._of(arn)
-        return destination is not None and destination.exists(arn)
+        return destination is not None and destination.takes(arn, function)
 
     async def deliver(self, delivery: Delivery) -> None:
         """Returns once it is on disk; raises the AwsError of a target that does not take it."""
@@ -53,17 +62,22 @@ class Destinations:
 class FunctionDestination:
     """Functions as targets: the record is the event of an asynchronous invocation. Implements ports.Destination."""
 
-    def __init__(self, events: EventSink, resolve: Callable[[str], FunctionVersion | None]) -> None:
+    def __init__(self, events: EventSink, functions: FunctionCalls) -> None:
         self._events = events
-        self._resolve = resolve
+        self._functions = functions
 
-    def exists(self, arn: str) -> bool:
-        return self._resolve(arn) is not None
+    def takes(self, arn: str, function: FunctionVersion) -> bool:
+        sender = assumed_role_caller(function.role, function.name, "")
+        return self._functions.resolve(arn) is not None and self._functions.allows(
+            arn, Asker(sender.arn, caller=sender)
+        )
 
     async def deliver(self, delivery: Delivery) -> None:
         found = function_of(delivery.target)
-        if found is None or not self.exists(delivery.target):
-            raise DeliveryRefused(f"Function not found: {delivery.target}")
+        if found is None or not self.takes(delivery.target, delivery.function):
+            raise DeliveryRefused(
+                f"It does not exist, or {delivery.function.role} may not do lambda:InvokeFunction on it."
+            )
         if len(delivery.body) > EVENT_LIMIT:
             raise DeliveryRefused(f"The record of {len(delivery.body)} bytes is larger than an event may be.")
         (account, region, name), qualifier = found

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from lambda_helpers import Refusal, definition
 
+from tests.roles import allowing, make_role
+
 Create = Callable[..., dict[str, Any]]
 
 NO_FUNCTION = (404, "ResourceNotFoundException", "The function doesn't exist.")
@@ -27,6 +29,12 @@ def missing(name: str, qualifier: str = "$LATEST") -> tuple[int, str, str]:
     return 404, "ResourceNotFoundException", message
 
 
+@pytest.fixture(scope="module")
+def sender(region: Any) -> str:
+    """A role that may invoke functions."""
+    return make_role(region, "sender", inline=allowing("lambda:InvokeFunction"))
+
+
 @pytest.fixture
 def target(client: Any, name: str) -> str:
     """ARN of another function."""
@@ -41,8 +49,8 @@ def to(success: str = "", failure: str = "") -> dict[str, Any]:
     }
 
 
-def test_put_replaces_and_update_merges(client: Any, create: Create, name: str, target: str) -> None:
-    create()
+def test_put_replaces_and_update_merges(client: Any, create: Create, name: str, target: str, sender: str) -> None:
+    create(Role=sender)
     put = client.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0)
     assert put["ResponseMetadata"]["HTTPStatusCode"] == 200
     assert fields(put) == {
@@ -124,9 +132,9 @@ def test_a_configuration_must_set_something_within_the_limits(
 
 
 def test_destinations_are_functions_that_exist_and_not_oneself(
-    client: Any, create: Create, name: str, target: str, refused: Refusal
+    client: Any, create: Create, name: str, target: str, sender: str, refused: Refusal
 ) -> None:
-    create()
+    create(Role=sender)
 
     def refusal(**config: str) -> tuple[int, str, str]:
         return refused(client.put_function_event_invoke_config, FunctionName=name, DestinationConfig=to(**config))
@@ -143,6 +151,15 @@ def test_destinations_are_functions_that_exist_and_not_oneself(
     words = f"DestinationConfig(onSuccess=OnSuccess(destination={bucket}), onFailure=null)"
     assert refusal(success=bucket) == (400, invalid, f"The provided destination config {words} is invalid.")
     assert client.put_function_event_invoke_config(FunctionName=name, DestinationConfig=to(target, target))
+
+
+def test_the_execution_role_must_be_allowed_to_send(
+    client: Any, create: Create, name: str, target: str, refused: Refusal
+) -> None:
+    create()
+    put = client.put_function_event_invoke_config
+    refusal = refused(put, FunctionName=name, DestinationConfig=to(target))
+    assert refusal == (400, "InvalidParameterValueException", f"The destination ARN {target} is invalid.")
 
 
 @pytest.mark.parametrize(

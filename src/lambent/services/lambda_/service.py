@@ -150,7 +150,7 @@ class LambdaService:
             ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
             PermissionOperations(self._permissions),
             UrlOperations(self._function_urls, clock, host_suffix),
-            EventInvokeConfigOperations(self._event_configs, destinations, clock),
+            EventInvokeConfigOperations(self._event_configs, self.directory, destinations, clock),
             MappingOperations(self.directory),
         )
         self._collector: asyncio.Task[None] | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lambent.arn import Arn, function_arn, function_of
-from lambent.ports import Destinations, EventRules
+from lambent.ports import Destinations, EventRules, FunctionVersion
 from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
 
 #: Services whose resources AWS takes as destinations: of successes, of failures.
@@ -100,7 +100,7 @@ def settings_of(params: Mapping[str, Any]) -> EventSettings:
     )
 
 
-def check_destinations(settings: EventSettings, key: tuple[str, str, str], served: Destinations) -> None:
+def check_destinations(settings: EventSettings, function: FunctionVersion, served: Destinations) -> None:
     """Raises AWS's errors for targets that cannot be, and ours for those that cannot be here yet."""
     for arn, services in ((settings.on_success, _OF_SUCCESS), (settings.on_failure, _OF_FAILURE)):
         target = Arn.parse(arn)
@@ -108,21 +108,22 @@ def check_destinations(settings: EventSettings, key: tuple[str, str, str], serve
             raise InvalidParameterValueException(f"The provided destination config {_words(settings)} is invalid.")
     for arn in (settings.on_success, settings.on_failure):
         if arn:
-            _check(arn, key, served)
+            _check(arn, function, served)
 
 
-def _check(arn: str, key: tuple[str, str, str], served: Destinations) -> None:
+def _check(arn: str, function: FunctionVersion, served: Destinations) -> None:
     target = Arn.parse(arn)
     assert target is not None
     if not served.serves(target.service):
         raise UnsupportedHere(
             f"The destination {arn}", f"it has no {target.service} yet, so the destination must be a Lambda function."
         )
-    if not served.exists(arn):
-        raise InvalidParameterValueException(f"The destination ARN {arn} is invalid.")
     found = function_of(arn)
-    if found is not None and found[0] == key:
+    if found is not None and found[0] == (function.account, function.region, function.name):
         raise InvalidParameterValueException("You can't specify the function as a destination for itself.")
+    if not served.takes(arn, function):
+        # AWS says no more of a role that may not send to it.
+        raise InvalidParameterValueException(f"The destination ARN {arn} is invalid.")
 
 
 def _destination(config: Mapping[str, Any] | None, condition: str) -> str:
