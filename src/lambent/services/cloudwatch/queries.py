@@ -232,10 +232,11 @@ def cut(results: Sequence[Result], skip: int, most: int) -> tuple[list[tuple[Res
     next page begins; None at the end. A result without data comes with the page that its place is in."""
     page: list[tuple[Result, bool]] = []
     at, end = 0, skip + most
+    total = sum(len(result.points) for result in results)
     for result in results:
         size = len(result.points)
         first, last = max(skip - at, 0), min(end - at, size)
-        if first < last or (not size and skip <= at < end) or (not size and at == skip == 0):
+        if first < last or (not size and (skip <= at < end or at == end == total)):
             page.append((Result(result.id, result.label, result.points[first:last]), last == size))
         at += size
-    return page, end if end < at else None
+    return page, end if end < total else None
