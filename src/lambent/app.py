@@ -31,6 +31,7 @@ from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.documents import getter
 from lambent.edge.doors import Doors
+from lambent.edge.environments import Environments
 from lambent.edge.exposition import Exposition
 from lambent.edge.function_url.door import FunctionUrlDoor
 from lambent.edge.guard import BrowserGuard, Guard
@@ -296,6 +297,7 @@ class App:
             # First what starts things, then what runs, then what it writes to.
             resettables=[late, events, functions, invoker, logs, cloudwatch, ledger, iam, audit_file],
             statistics=statistics,
+            environments=invoker.environments,
             scraped=Exposition(cloudwatch.totals, statistics, access.operator, _words_of(keys.root)),
             costs=Costs(ledger, config.rates, access.operator),
             workers=workers,
@@ -322,6 +324,7 @@ class App:
         code_links: links.CodeLinks,
         resettables: Sequence[Resettable],
         statistics: Mapping[str, Callable[[], Mapping[str, int]]],
+        environments: Callable[[], Sequence[dict[str, Any]]],
         scraped: Exposition,
         costs: Costs,
         workers: Executor,
@@ -343,6 +346,7 @@ class App:
                     "/_lambent/accounts": accounts,
                     "/_lambent/iam/audit": audit,
                     "/_lambent/statistics": Statistics(statistics, self._supervisor.stats, operator),
+                    "/_lambent/environments": Environments(environments, operator),
                     "/_lambent/costs": costs,
                     "/_lambent/metrics": scraped,
                     "/metrics": scraped,

@@ -226,6 +226,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True):
     payload: bytes
     client_context: str = ""
     trace_id: str = ""
+    tenant_id: str = ""
 
 
 class EventSink(Protocol):
@@ -357,6 +358,18 @@ class LogSink(Protocol):
         """A writer; group and stream appear with the first event. Neither awaits nor raises."""
 
 
+class LogAccess(Protocol):
+    """Whether functions may write their logs."""
+
+    def guarded(
+        self, writer: LogWriter, function: FunctionVersion, credentials: Credentials, group: str, stream: str
+    ) -> LogWriter:
+        """`writer` of an environment with these credentials, dropping whatever its role may not write there.
+
+        Its `write` may be another one after each change of policies: ask for it at each call.
+        """
+
+
 class LogReader(Protocol):
     """Is shown log events as they are stored: what they say may mean something beyond the log."""
 
@@ -426,10 +439,13 @@ class Identity(Protocol):
 
 
 class KeyUseSink(Protocol):
-    """Takes each use of a user's access key."""
+    """Takes each use of a user's access key and of a role."""
 
-    def note(self, access_key_id: str, service: str, region: str) -> None:
-        """Of a request that was signed with it for this service and region; neither waits nor writes."""
+    def note(self, used_id: str, service: str, region: str) -> None:
+        """Of a request that was signed with the key `used_id` (`AKIA…`), or in a session of the role (`AROA…`).
+
+        Neither waits nor writes.
+        """
 
 
 class CredentialIssuer(Protocol):

@@ -39,6 +39,7 @@ def test_a_lineage_counts_how_often_each_function_ran() -> None:
     assert (tracing.hops(header, ARN + "f"), tracing.hops(header, ARN + "g")) == (17, 17)
     assert tracing.hops(header, ARN + "h") == 0
     assert header.count("Lineage=") == 1
+    assert tracing.hops(header.replace("|", "%7C"), ARN + "g") == 17
 
 
 def test_a_lineage_of_many_functions_stays_short_enough_to_be_read_again() -> None:

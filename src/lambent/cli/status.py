@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -21,9 +22,16 @@ ANSWER_SECONDS = 5
 @app.command()
 def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    environments: Annotated[
+        bool, typer.Option("--environments", help="Show execution environments; on a terminal until Ctrl-C.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Show the running region. Ends with 1 where none runs."""
+    if environments:
+        # It speaks to the region as an SDK does, whose modules take longer to import than all the rest here.
+        importlib.import_module("lambent.cli.environments").show(data_dir, as_json)
+        return
     region = running_region(data_dir)
     health = ask(region.url)
     if as_json:

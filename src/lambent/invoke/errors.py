@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from lambent.errors import AwsError
+from lambent.ports import FunctionVersion
 
 
 class ThrottleReason(enum.StrEnum):
@@ -61,6 +62,14 @@ class ServiceException(AwsError):
     def of(cls, request_id: str) -> ServiceException:
         """The error of one request, naming it so that the log line about the cause is found."""
         return cls(f"{cls.__doc__} (RequestId: {request_id})")
+
+
+def check_tenant(function: FunctionVersion, tenant_id: str) -> None:
+    """Raises TenantIdRefused where one is missing or means nothing."""
+    if function.per_tenant and not tenant_id:
+        raise TenantIdRefused.missing()
+    if tenant_id and not function.per_tenant:
+        raise TenantIdRefused.needless()
 
 
 class EFSMountFailureException(AwsError):

@@ -23,9 +23,9 @@ from lambent.invoke.errors import (
     InvalidRuntimeException,
     RecursiveInvocationException,
     ServiceException,
-    TenantIdRefused,
     ThrottleReason,
     TooManyRequestsException,
+    check_tenant,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
 from lambent.invoke.launch import Starter
@@ -243,7 +243,8 @@ class Invoker:
             )
         key = f"{function.arn}:{function.version} {function.environment_key}"
         if invocation.tenant_id or function.per_tenant:
-            key = f"{key} {_tenant_of(function, invocation)}"
+            check_tenant(function, invocation.tenant_id)
+            key = f"{key} {invocation.tenant_id}"
         if "Lineage=" in invocation.trace_id and not function.allows_recursion:
             self._stop_loop(function, invocation)
         admission = self._admissions.get((function.account, function.region))
@@ -458,15 +459,6 @@ class Invoker:
 def _key(function: FunctionVersion) -> str:
     """Of the group of its environments."""
     return f"{function.arn}:{function.version} {function.environment_key}"
-
-
-def _tenant_of(function: FunctionVersion, invocation: Invocation) -> str:
-    """Raises TenantIdRefused where one is missing or means nothing."""
-    if not invocation.tenant_id:
-        raise TenantIdRefused.missing()
-    if not function.per_tenant:
-        raise TenantIdRefused.needless()
-    return invocation.tenant_id
 
 
 def _three_quarters_of_memory() -> int:

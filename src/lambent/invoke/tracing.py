@@ -52,6 +52,7 @@ def header(received: str, mode: str, now: float, mark: str) -> str:
 
 def _counts(received: str) -> dict[str, int]:
     """By mark, in order. What does not look like one is left out."""
-    text = received.partition(_LINEAGE)[2].partition(";")[0]
+    # SDKs write the bar as URLs do.
+    text = received.partition(_LINEAGE)[2].partition(";")[0].replace("%7C", "|")
     entries = (entry.rpartition(":") for entry in text.split("|"))
     return {name: int(count) for name, _, count in entries if name and count.isdecimal() and len(count) < 6}

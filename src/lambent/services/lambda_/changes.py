@@ -69,6 +69,8 @@ class Functions:
         functions, aliases = await self._database.read(lambda tx: (self._store.all(tx), self._aliases.all(tx)))
         for function in functions:
             self._show(function)
+            if function.version == LATEST and function.reserved_concurrency is not None:
+                self._invoker.reserve(*function.key, function.reserved_concurrency)
         for alias in aliases:
             self._directory.put_alias(alias)
 
@@ -189,6 +191,7 @@ class Functions:
         if changed is None:
             raise name.not_found()
         self._directory.put(changed)
+        self._invoker.reserve(*name.key, changed.reserved_concurrency)
         return changed
 
     async def delete(self, name: FunctionName) -> None:
@@ -206,6 +209,7 @@ class Functions:
         for attachment in self._attachments:
             attachment.forget(name.key, None)
         self._invoker.retire(*name.key)
+        self._invoker.forget(*name.key)
 
     async def delete_version(self, name: FunctionName, version: str) -> None:
         """Raises ResourceConflictException while an alias leads to it. One that is not there is gone, as on AWS."""
@@ -240,6 +244,7 @@ class Functions:
             attachment.forget_all()
         for key in self._directory.clear():
             self._invoker.retire(*key)
+            self._invoker.forget(*key)
 
     def _free(self, tx: Connection, name: FunctionName, revision_id: str | None) -> Function:
         """The function, if it may be changed now by a caller who knows it as `revision_id`."""

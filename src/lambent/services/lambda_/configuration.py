@@ -7,6 +7,7 @@ Runtime                        | any id of AWS's; a retired one is logged; one n
 Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Environment, Tags, Publish | acted on
 Architectures                  | acted on: one that is not this machine's fails at Invoke
 TracingConfig                  | acted on: Active marks the trace header of every invocation as sampled
+TenancyConfig                  | acted on: no two tenants share an environment
 Code.ZipFile                   | acted on
 Code.S3*                       | refused as AWS does for a bucket that is not there: there is no S3 here yet
 Layers                         | acted on (`references`, `layers.use`)
@@ -59,7 +60,6 @@ _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "snapshots cannot be taken yet."),
     "DeadLetterConfig": (lambda value: value.get("TargetArn"), "asynchronous invocations do not exist yet."),
     "ImageConfig": (lambda value: any(value.values()), "container images cannot be run yet; use PackageType Zip."),
-    "TenancyConfig": (bool, "tenant isolation does not exist yet."),
     "CapacityProviderConfig": (bool, "capacity providers do not exist here."),
     "DurableConfig": (bool, "durable functions do not exist yet."),
     "RuntimeConfig": (bool, "custom runtimes of the account do not exist yet; use provided.al2023."),
@@ -75,7 +75,12 @@ def created_settings(params: dict[str, Any], referenced: Referenced) -> Settings
         raise InvalidParameterValueException(
             "Runtime and Handler are mandatory parameters for functions created with deployment packages."
         )
-    base = Settings(role=params["Role"], runtime=params["Runtime"], handler=params["Handler"])
+    base = Settings(
+        role=params["Role"],
+        runtime=params["Runtime"],
+        handler=params["Handler"],
+        per_tenant=(params.get("TenancyConfig") or {}).get("TenantIsolationMode") == "PER_TENANT",
+    )
     base = updated_settings(base, params, referenced)
     return msgspec.structs.replace(base, architecture=architecture(params) or base.architecture)
 

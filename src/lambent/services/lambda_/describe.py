@@ -68,6 +68,8 @@ def _optional(function: Function) -> dict[str, Any]:
         }
     if settings.file_systems:
         given["FileSystemConfigs"] = [{"Arn": fs.arn, "LocalMountPath": fs.path} for fs in settings.file_systems]
+    if settings.per_tenant:
+        given["TenancyConfig"] = {"TenantIsolationMode": "PER_TENANT"}
     if settings.kms_key_arn is not None:
         given["KMSKeyArn"] = settings.kms_key_arn
     return given

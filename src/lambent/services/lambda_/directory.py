@@ -64,6 +64,10 @@ class Directory:
         """Whether there is such a function, version or alias."""
         return self.find(*key, qualifier) is not None
 
+    def alias(self, key: Key, name: str) -> Alias | None:
+        entry = self._entries.get(key)
+        return None if entry is None else entry.aliases.get(name)
+
     def tags(self, key: Key) -> Mapping[str, str]:
         entry = self._entries.get(key)
         return {} if entry is None else entry.tags
@@ -78,10 +82,13 @@ class Directory:
         elif entry is None:
             self._entries[function.key] = _Entry(made)
         else:
-            if entry.latest.reserved_concurrency != made.reserved_concurrency:
-                # It is the function's, one for all its versions.
+            if _of_function(entry.latest) != _of_function(made):
                 for number, version in entry.versions.items():
-                    entry.versions[number] = replace(version, reserved_concurrency=made.reserved_concurrency)
+                    entry.versions[number] = replace(
+                        version,
+                        reserved_concurrency=made.reserved_concurrency,
+                        allows_recursion=made.allows_recursion,
+                    )
             entry.latest = made
         if function.version == LATEST:
             self._entries[function.key].tags = function.tags
@@ -142,4 +149,11 @@ class Directory:
             file_systems=tuple((system.arn, system.path) for system in settings.file_systems),
             environment_key=function.generation,
             reserved_concurrency=function.reserved_concurrency,
+            per_tenant=settings.per_tenant,
+            allows_recursion=function.recursive_loop == "Allow",
         )
+
+
+def _of_function(version: FunctionVersion) -> tuple[int | None, bool]:
+    """What is one for all versions of a function."""
+    return version.reserved_concurrency, version.allows_recursion

@@ -92,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runtime_update: str = "Auto"
     #: Under Manual, the one that is pinned.
     runtime_version_arn: str | None = None
+    #: TenancyConfig PER_TENANT, given at creation for good.
+    per_tenant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class Package:
 class Function:
     """One version of a function: $LATEST, or a published one, which never changes but for its state.
 
-    Tags and reserved concurrency belong to the function; its versions show them.
+    Tags, reserved concurrency and the recursion setting belong to the function; its versions show them.
     """
 
     account: str
@@ -126,6 +128,8 @@ class Function:
     #: Changes with code and configuration, not when an update settles: what environments are keyed by.
     generation: str = field(default_factory=lambda: hex_id(16))
     reserved_concurrency: int | None = None
+    #: Terminate | Allow
+    recursive_loop: str = "Terminate"
     #: `$LATEST` or a number.
     version: str = LATEST
     #: Of a version: what PublishVersion gave in place of the settings' description.

@@ -58,6 +58,12 @@ class CodeSigningConfigNotFoundException(AwsError):
     status = 404
 
 
+class ProvisionedConcurrencyConfigNotFoundException(AwsError):
+    """No Provisioned Concurrency Config found for this function"""
+
+    status = 404
+
+
 class CodeVerificationFailedException(AwsError):
     """The code signature failed one or more of the validation checks for signature mismatch or expiry, and the code \
 signing policy is set to ENFORCE. Lambda blocks the deployment."""

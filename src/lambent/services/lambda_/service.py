@@ -43,6 +43,8 @@ from lambent.services.lambda_.operations.layer_permissions import LayerPermissio
 from lambent.services.lambda_.operations.layers import LayerOperations
 from lambent.services.lambda_.operations.mappings import MappingOperations
 from lambent.services.lambda_.operations.permissions import PermissionOperations
+from lambent.services.lambda_.operations.provisioned_concurrency import ProvisionedConcurrencyOperations
+from lambent.services.lambda_.operations.recursion import RecursionOperations
 from lambent.services.lambda_.operations.runtime_management import RuntimeManagementOperations
 from lambent.services.lambda_.operations.tags import TaggedFunctions, TagOperations
 from lambent.services.lambda_.operations.urls import UrlOperations
@@ -50,6 +52,8 @@ from lambent.services.lambda_.operations.versions import VersionOperations
 from lambent.services.lambda_.permissions.changes import Permissions
 from lambent.services.lambda_.permissions.decisions import Decisions
 from lambent.services.lambda_.permissions.store import PolicyStore
+from lambent.services.lambda_.provisioned.changes import ProvisionedConcurrency
+from lambent.services.lambda_.provisioned.store import ProvisionedStore
 from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.references import References
 from lambent.services.lambda_.signing.deployments import Signing
@@ -113,7 +117,24 @@ class LambdaService:
         #: How events of functions are treated, for whoever runs them.
         self.event_rules = Rules()
         self._event_configs = EventConfigs(database, EventConfigStore(), self.event_rules, qualified, events)
-        attachments: Sequence[Attachment] = (self._permissions, self._function_urls, self._event_configs, signing)
+        provisioned_store = ProvisionedStore()
+        self._provisioned = ProvisionedConcurrency(
+            database,
+            provisioned_store,
+            self._store,
+            alias_store,
+            qualified,
+            self.directory,
+            invoker,
+            account_concurrency,
+        )
+        attachments: Sequence[Attachment] = (
+            self._permissions,
+            self._function_urls,
+            self._event_configs,
+            self._provisioned,
+            signing,
+        )
         self._functions = functions = Functions(
             database,
             self._store,
@@ -123,7 +144,7 @@ class LambdaService:
             aliases=alias_store,
             check_storage=storage.check,
         )
-        aliases = Aliases(database, alias_store, self._store, self.directory, attachments)
+        aliases = Aliases(database, alias_store, self._store, self.directory, attachments, [self._provisioned])
         references = References(database, self._layers, self._code, file_systems or FileSystems())
         code_signing = CodeSigningOperations(database, signing_store, signing, functions, clock)
         self.operations: Sequence[object] = (
@@ -147,7 +168,9 @@ class LambdaService:
             InvokeOperations(self.directory, invoker, events),
             RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
-            ConcurrencyOperations(database, self._store, functions, storage, account_concurrency),
+            ConcurrencyOperations(database, self._store, functions, storage, provisioned_store, account_concurrency),
+            ProvisionedConcurrencyOperations(self._provisioned, clock),
+            RecursionOperations(functions),
             PermissionOperations(self._permissions),
             UrlOperations(self._function_urls, clock, host_suffix),
             EventInvokeConfigOperations(self._event_configs, self.directory, destinations, clock),
@@ -165,6 +188,7 @@ class LambdaService:
             self._layer_policies.put(layer, layer.policy)
         await self._function_urls.start()
         await self._event_configs.start()
+        await self._provisioned.start()
         self._collector = asyncio.get_running_loop().create_task(self._collect_for_ever(), name="package collector")
 
     async def stop(self) -> None:

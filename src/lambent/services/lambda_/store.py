@@ -61,6 +61,8 @@ functions = Table(
     Column("generation", String, nullable=False),
     Column("modified_ms", Integer, nullable=False),
     Column("reserved_concurrency", Integer),
+    #: NULL: never given.
+    Column("recursive_loop", String),
 )
 
 versions = Table(
@@ -280,6 +282,7 @@ class FunctionStore:
             "tags": _encode(function.tags),
             "update_status": function.update_status.value,
             "reserved_concurrency": function.reserved_concurrency,
+            "recursive_loop": function.recursive_loop,
         }
 
     def _version_row(self, function: Function) -> dict[str, Any]:
@@ -327,13 +330,14 @@ class FunctionStore:
             revision_id=row["revision_id"],
             generation=row["generation"],
             reserved_concurrency=row["reserved_concurrency"],
+            recursive_loop=row["recursive_loop"] or "Terminate",
             **more,
         )
 
 
 def _joined() -> Select[Any]:
     """Published versions with what their functions say of all versions."""
-    return select(versions, functions.c.tags, functions.c.reserved_concurrency).join(
+    return select(versions, functions.c.tags, functions.c.reserved_concurrency, functions.c.recursive_loop).join(
         functions,
         and_(
             functions.c.account == versions.c.account,

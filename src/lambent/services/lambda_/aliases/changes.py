@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -21,6 +22,16 @@ from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
 
+class AliasWatch(Protocol):
+    """What depends on where aliases lead: provisioned concurrency."""
+
+    def check(self, tx: Connection, alias: Alias) -> None:
+        """In the transaction that makes it lead there; raises where it may not."""
+
+    def moved(self, key: tuple[str, str, str]) -> None:
+        """An alias of the function leads elsewhere, once that is on disk."""
+
+
 class Aliases:
     """The region's aliases, of all functions."""
 
@@ -31,12 +42,14 @@ class Aliases:
         functions: FunctionStore,
         directory: Directory,
         attachments: Sequence[Attachment] = (),
+        watches: Sequence[AliasWatch] = (),
     ) -> None:
         self._database = database
         self._store = store
         self._functions = functions
         self._directory = directory
         self._attachments = tuple(attachments)
+        self._watches = tuple(watches)
 
     async def find(self, function: FunctionName, name: str) -> Alias:
         """Raises ResourceNotFoundException."""
@@ -86,11 +99,15 @@ class Aliases:
                 raise PreconditionFailedException
             changed = change(current)
             self._check_versions(tx, changed)
+            for watch in self._watches:
+                watch.check(tx, changed)
             self._store.replace(tx, changed)
             return changed
 
         changed = await self._database.write(update)
         self._directory.put_alias(changed)
+        for watch in self._watches:
+            watch.moved(function.key)
         return changed
 
     async def delete(self, function: FunctionName, name: str) -> None:

@@ -15,11 +15,10 @@ from lambent.services.lambda_.code.store import ZIPPED_LIMIT
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
+from lambent.services.lambda_.provisioned.changes import UNRESERVED_MINIMUM
+from lambent.services.lambda_.provisioned.store import ProvisionedStore
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
-
-#: What must stay for the functions that reserve nothing.
-UNRESERVED_MINIMUM = 100
 
 
 class ConcurrencyOperations:
@@ -29,12 +28,14 @@ class ConcurrencyOperations:
         store: FunctionStore,
         functions: Functions,
         storage: StorageLimit,
+        provisioned: ProvisionedStore,
         account_limit: int,
     ) -> None:
         self._database = database
         self._store = store
         self._functions = functions
         self._storage = storage
+        self._provisioned = provisioned
         self._limit = account_limit
 
     async def PutFunctionConcurrency(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -44,10 +45,18 @@ class ConcurrencyOperations:
 
         def change(tx: Connection, function: Function) -> Function:
             others = self._store.reserved_concurrency(tx, context.account, context.region, but=name.name)
+            others += self._provisioned.unreserved(tx, context.account, context.region, but=name.name)
             if self._limit - others - wanted < UNRESERVED_MINIMUM:
                 raise InvalidParameterValueException(
                     "Specified ReservedConcurrentExecutions for function decreases account's "
                     f"UnreservedConcurrentExecution below its minimum value of [{UNRESERVED_MINIMUM}]."
+                )
+            provisioned = self._provisioned.total(tx, name.key)
+            if wanted < provisioned:
+                # The blanks are AWS's.
+                raise InvalidParameterValueException(
+                    f" ReservedConcurrentExecutions  {wanted} should not be lower than "
+                    f"function's total provisioned concurrency [{provisioned}]."
                 )
             return dataclasses.replace(function, reserved_concurrency=wanted)
 
@@ -72,7 +81,8 @@ class ConcurrencyOperations:
             return (
                 count,
                 self._storage.used(tx, context.account, context.region),
-                self._store.reserved_concurrency(tx, context.account, context.region),
+                self._store.reserved_concurrency(tx, context.account, context.region)
+                + self._provisioned.unreserved(tx, context.account, context.region),
             )
 
         count, code_size, reserved = await self._database.read(look)

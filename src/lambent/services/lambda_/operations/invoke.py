@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from lambent.context import Context
+from lambent.invoke.errors import check_tenant
 from lambent.ports import Event, EventSink, FunctionDirectory, FunctionVersion, Invocation, Invoker
 from lambent.services.lambda_ import payload
 from lambent.services.lambda_.errors import InvalidParameterValueException
@@ -38,6 +39,7 @@ class InvokeOperations:
                 client_context=payload.client_context(params.get("ClientContext")),
                 trace_id=context.trace_id,
                 log_tail=log_tail,
+                tenant_id=params.get("TenantId") or "",
             ),
         )
         answer: dict[str, Any] = {
@@ -67,6 +69,7 @@ class InvokeOperations:
         if function is None:
             # AWS names $LATEST here where the caller named no qualifier.
             raise FunctionName(*name.key, name.qualifier or LATEST).not_found()
+        check_tenant(function, params.get("TenantId") or "")
         return name, function
 
     async def _accept(
@@ -83,15 +86,11 @@ class InvokeOperations:
                 payload=payload.checked(body, limit, "Event"),
                 client_context=payload.client_context(params.get("ClientContext")),
                 trace_id=context.trace_id,
+                tenant_id=params.get("TenantId") or "",
             )
         )
 
 
 def _refuse_unsupported(params: dict[str, Any]) -> None:
-    if params.get("TenantId"):
-        raise InvalidParameterValueException(
-            "The invoked function is not enabled with tenancy configuration. "
-            "Remove the tenant ID from your request and try again."
-        )
     if params.get("DurableExecutionName"):
         raise InvalidParameterValueException("The invoked function is not a durable function.")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection
 
 from lambent.services.lambda_.domain import Function
-from lambent.services.lambda_.errors import ResourceNotFoundException
+from lambent.services.lambda_.errors import InvalidParameterValueException, ResourceNotFoundException
 from lambent.services.lambda_.names import LATEST, FunctionName
 from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.store import Key
@@ -34,7 +34,12 @@ class FunctionUrls:
         """`make` it for the function. Raises where that or the alias does not exist, or has one."""
 
         def insert(tx: Connection) -> FunctionUrl:
-            url = make(self._existing(tx, name))
+            function = self._existing(tx, name)
+            if function.settings.per_tenant:
+                raise InvalidParameterValueException(
+                    "Function URLs are not supported for functions enabled with tenancy configuration."
+                )
+            url = make(function)
             self._store.insert(tx, url)
             return url
 
