@@ -151,7 +151,7 @@ def function_arn(name: str) -> str:
     return f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{name}"
 
 
-def make_function(region: Any, name: str, code: str, *, allow: bool = True, timeout: int = 10) -> str:
+def make_function(region: Any, name: str, code: str, *, allow: bool = True, timeout: int = 10, role: str = ROLE) -> str:
     """An active Python function that every API may call; its ARN."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -159,7 +159,7 @@ def make_function(region: Any, name: str, code: str, *, allow: bool = True, time
     client = region.client("lambda")
     client.create_function(
         FunctionName=name,
-        Role=ROLE,
+        Role=role,
         Runtime="python3.12",
         Handler="app.handler",
         Timeout=timeout,

@@ -48,6 +48,7 @@ from lambent.endpoint import Endpoint, url_of
 from lambent.identity.audit import AuditLog
 from lambent.identity.authorization import Authorizer
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
+from lambent.identity.log_access import LogAccess
 from lambent.identity.messages import AuthorizationMessages
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
@@ -187,6 +188,7 @@ class App:
             launcher=self._supervisor,
             runtimes=self._catalog,
             logs=logs,
+            log_access=LogAccess(authorizer.decide, iam.directory, keys, logs.has_group),
             credentials=sessions,
             clock=self._clock,
             account_concurrency=config.account_concurrency,

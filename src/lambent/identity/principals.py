@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -54,3 +54,6 @@ class Principals(Protocol):
 
     def managed_policy(self, arn: str) -> Policy | None:
         """The default version, as sessions are limited by; replaced (never changed) with every change."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """`changed` is called after every change of any of this."""

@@ -37,7 +37,15 @@ from lambent.invoke.states import (
     State,
 )
 from lambent.invoke.timers import Timer, Timers
-from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, LogSink
+from lambent.ports import (
+    FunctionVersion,
+    Invocation,
+    InvocationRecord,
+    InvokeResult,
+    LogAccess,
+    LogSink,
+    LogWriter,
+)
 from lambent.sandbox.spec import ExitStatus
 
 log = logging.getLogger(__name__)
@@ -103,6 +111,8 @@ class Services:
     launcher: Launcher
     starter: Starter
     logs: LogSink
+    #: None: every function may write them.
+    log_access: LogAccess | None
     #: What all environments together may print.
     log_share: Share
     owner: Owner
@@ -145,12 +155,8 @@ class Environment:
         self.old_at = self.born_at + _LIFETIME_S
         self._timer = Timer(self._on_timer)
         self.log_stream = log_stream_name(services.clock.now(), function.version, self.id)
-        self._stream = LogStream(
-            services.logs.open_stream(
-                function.account, function.region, function.log_group or f"/aws/lambda/{function.name}", self.log_stream
-            ),
-            services.clock,
-        )
+        self._credentials = services.starter.credentials(function)
+        self._stream = LogStream(self._open_log(services, function), services.clock)
         self._write = self._stream.write
         self._initialization = "provisioned-concurrency" if provisioned else "on-demand"
         self._reporter = Reporter.of(function, self.id, self._initialization)
@@ -560,6 +566,13 @@ class Environment:
         await sandbox.destroy(reason)
 
     # ---- small parts ----
+
+    def _open_log(self, services: Services, function: FunctionVersion) -> LogWriter:
+        group = function.log_group or f"/aws/lambda/{function.name}"
+        writer = services.logs.open_stream(function.account, function.region, group, self.log_stream)
+        if services.log_access is None:
+            return writer
+        return services.log_access.guarded(writer, function, self._credentials, group, self.log_stream)
 
     def _on_timer(self) -> None:
         try:

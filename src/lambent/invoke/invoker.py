@@ -41,6 +41,7 @@ from lambent.ports import (
     Invocation,
     InvocationRecord,
     InvokeResult,
+    LogAccess,
     LogSink,
     MetricSink,
     Provision,
@@ -88,10 +89,12 @@ class Invoker:
         detach_endpoint: DetachEndpoint,
         records: Sequence[RecordSink] = (),
         metrics: MetricSink | None = None,
+        log_access: LogAccess | None = None,
     ) -> None:
         self._launcher = launcher
         self._runtimes = runtimes
         self._logs = logs
+        self._log_access = log_access
         self._credentials = credentials
         self._clock = clock
         self._account_concurrency = account_concurrency
@@ -132,6 +135,7 @@ class Invoker:
             launcher=self._launcher,
             starter=Starter(self._runtimes, self._credentials, endpoint_url),
             logs=self._logs,
+            log_access=self._log_access,
             log_share=node_share(self._clock),
             owner=self,
             attach_endpoint=self._attach_endpoint,

@@ -58,7 +58,7 @@ class LogStream:
         self._tail: bytearray | None = None
 
     def write(self, timestamp_ms: int, message: bytes) -> None:
-        if not self._write(timestamp_ms, message) and not self.congested:
+        if not self._writer.write(timestamp_ms, message) and not self.congested:
             self.congested = True
             self._writer.on_drain(self._drained)
         if self._tail is not None:

@@ -172,6 +172,9 @@ class LogStore:
     def find_group(self, account: str, region: str, name: str) -> Group | None:
         return self.index.catalogue.find(account, region, name)
 
+    def has_group(self, account: str, region: str, name: str) -> bool:
+        return self.find_group(account, region, name) is not None
+
     def groups(self, account: str, region: str) -> Collection[Group]:
         return self.index.catalogue.groups(account, region).values()
 
