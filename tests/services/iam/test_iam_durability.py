@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
+import threading
 from typing import Any
 
 import pytest
+from botocore.config import Config
+from botocore.exceptions import ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from iam_helpers import ACCOUNT, allow, no_such, refused, trust
+
+from tests.conftest import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -80,6 +86,48 @@ def test_uses_of_keys_that_are_gone_are_forgotten_at_the_next_start(start_region
 def uses(region: Any) -> list[str]:
     with contextlib.closing(sqlite3.connect(region.data_dir / "region.db")) as database:
         return [row[0] for row in database.execute("SELECT id FROM iam_key_uses")]
+
+
+def test_what_was_acknowledged_before_a_kill_is_there_and_whole(start_region: Any) -> None:
+    region = start_region()
+    arn = region.client("iam").create_policy(PolicyName="p", PolicyDocument=allow("s3:*"))["Policy"]["Arn"]
+    acknowledged: list[tuple[str, str]] = []
+
+    def work(worker: int) -> None:
+        iam = region.client("iam", config=Config(retries={"total_max_attempts": 1}))
+        with contextlib.suppress(EndpointConnectionError, ConnectionClosedError, ReadTimeoutError):
+            for number in itertools.count():
+                name = f"r-{worker}-{number}"
+                iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust())
+                acknowledged.append((name, "created"))
+                iam.attach_role_policy(RoleName=name, PolicyArn=arn)
+                acknowledged.append((name, "attached"))
+                iam.create_user(UserName=name)
+                key = iam.create_access_key(UserName=name)["AccessKey"]["AccessKeyId"]
+                acknowledged.append((name, key))
+
+    threads = [threading.Thread(target=work, args=(worker,)) for worker in range(4)]
+    for thread in threads:
+        thread.start()
+    wait_until(lambda: len(acknowledged) > 60, 20, "some changes")
+    region.kill()
+    for thread in threads:
+        thread.join()
+    region.start()
+
+    iam = region.client("iam")
+    roles = {role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]}
+    attached = {name for name in roles if iam.list_attached_role_policies(RoleName=name)["AttachedPolicies"]}
+    assert {name for name, what in acknowledged if what == "created"} <= roles
+    assert {name for name, what in acknowledged if what == "attached"} <= attached & roles
+    for name, key in acknowledged:
+        if key.startswith("AKIA"):
+            assert [one["AccessKeyId"] for one in iam.list_access_keys(UserName=name)["AccessKeyMetadata"]] == [key]
+    # The index says what the documents say: the attachments of the policy, and of those that every role begins with.
+    listed = iam.list_entities_for_policy(PolicyArn=arn, MaxItems=1000)["PolicyRoles"]
+    with_it = {name for name in attached if name.startswith("r-")}
+    assert {role["RoleName"] for role in listed} == with_it
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == len(with_it)
 
 
 def test_a_reset_leaves_nobody(start_region: Any) -> None:
