@@ -149,17 +149,6 @@ def test_a_session_policy_that_nobody_can_read_permits_nothing(session) -> None:
     assert not may(authorizer(everyone), caller, "lambda", "ListFunctions")
 
 
-def test_whom_a_root_lets_in_is_limited_by_the_session_alone() -> None:
-    root, arn = f"arn:aws:iam::{OWN}:root", f"arn:aws:sts::{OWN}:federated-user/guest"
-    session = Session("guest", policies=(document(statement(action="lambda:Get*")),))
-    guest = Caller(OWN, arn, f"{OWN}:guest", "ASIAGUEST", "federated", "", root, session)
-    gate = authorizer(Everyone())
-    assert may(gate, guest, "lambda", "GetFunction", FunctionName="f")
-    assert not may(gate, guest, "lambda", "DeleteFunction", FunctionName="f")
-    unlimited = Caller(OWN, arn, f"{OWN}:guest", "ASIAOTHER", "federated", "", root, Session("guest"))
-    assert not may(gate, unlimited, "lambda", "GetFunction", FunctionName="f")
-
-
 def test_passing_a_role_is_a_permission_of_its_own() -> None:
     everyone = Everyone()
     everyone.grant(ANN, statement(action="lambda:*"))

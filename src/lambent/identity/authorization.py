@@ -250,8 +250,7 @@ class Authorizer:
         return known
 
     def _grants(self, caller: Caller) -> Grants:
-        if self._mode is AuthMode.OFF or caller.principal_arn.endswith(":root"):
-            # Whom a root let in is limited by the session alone.
+        if self._mode is AuthMode.OFF or caller.kind == "root":
             return _UNLIMITED
         return self._principals.grants(caller)
 
