@@ -12,7 +12,12 @@ import pytest
 from async_support import HELLO, TARGET, Bench, opened, run
 
 from lambent.clock import TestClock
-from lambent.invoke.errors import ServiceException, ThrottleReason, TooManyRequestsException
+from lambent.invoke.errors import (
+    RecursiveInvocationException,
+    ServiceException,
+    ThrottleReason,
+    TooManyRequestsException,
+)
 from lambent.ports import EventRules, Invocation
 from lambent.storage.faults import StorageFull
 from lambent.triggers.destinations import DeliveryRefused
@@ -229,6 +234,18 @@ def test_a_function_with_room_for_one_runs_one_after_another_without_waiting(tmp
         async with asyncio.timeout(5):
             await b.settle()
         assert (len(b.delivered), b.times()[-1]) == (50, 0)
+
+    run(tmp_path, scenario)
+
+
+def test_what_can_never_run_is_given_up_at_once(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        b.behaviour = lambda invocation: RecursiveInvocationException()
+        await b.send()
+        await b.settle()
+        assert (conditions(b), b.waiting) == ([("RetriesExhausted", 0)], 0)
+        # The record goes on in the chain of calls, which so is known to have led through the function.
+        assert "Lineage=" in b.delivered[0].trace_id
 
     run(tmp_path, scenario)
 

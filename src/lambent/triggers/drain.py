@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from lambent.clock import Clock
 from lambent.errors import AwsError
+from lambent.invoke import tracing
 from lambent.invoke.timers import Timer, Timers
 from lambent.ports import (
     Delivery,
@@ -43,7 +44,8 @@ log = logging.getLogger(__name__)
 LOAD_AHEAD = 64
 #: Seconds that a stop waits for what runs; what does not end by then is done again at the next start.
 GRACE_S = 1.0
-THROTTLED = 429
+#: HTTP statuses of the invoker's errors: no room now; never, such as for an event that runs in a loop.
+THROTTLED, HOPELESS = 429, 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,11 @@ class Drain:
         try:
             result = await self._invoker.invoke(attempt.function, _invocation(event, attempt.function))
         except AwsError as error:
-            self._refused(attempt, error)
+            if error.status == HOPELESS:
+                log.warning("An event of %s is given up: %s", lane.key[2], error)
+                await self._end(attempt, Condition.RETRIES_EXHAUSTED)
+            else:
+                self._refused(attempt, error)
             return
         lane.window.finished(self._clock.monotonic() - started)
         lane.refusals = 0
@@ -307,10 +313,8 @@ class Drain:
         succeeded = condition is Condition.SUCCESS
         target = rules.on_success if succeeded else rules.on_failure
         if target:
-            body = destinations.record(event, condition, waiting.attempts, result, self._clock.now())
-            delivery = Delivery(target, attempt.function, event.request_id, event.trace_id, body, succeeded)
             try:
-                await self._destinations.deliver(delivery)
+                await self._destinations.deliver(self._delivery(attempt, target, condition, result))
             except StorageError:
                 # The disk, not the target: the event is done once more, rather than its record lost.
                 raise
@@ -321,6 +325,18 @@ class Drain:
             self._queue.finish(waiting)
         else:
             self._drop(waiting)
+
+    def _delivery(self, attempt: _Attempt, target: str, condition: Condition, result: InvokeResult | None) -> Delivery:
+        function, event, now = attempt.function, attempt.event, self._clock.now()
+        return Delivery(
+            target=target,
+            function=function,
+            request_id=event.request_id,
+            # Whoever is next is part of the same chain of calls, so that a loop through destinations is seen.
+            trace_id=tracing.header(event.trace_id, function.tracing_mode, now, tracing.mark(function.arn)),
+            body=destinations.record(event, condition, attempt.waiting.attempts, result, now),
+            success=condition is Condition.SUCCESS,
+        )
 
     def _drop(self, waiting: Waiting) -> None:
         """It ends without a success."""
