@@ -25,8 +25,8 @@ from lambent import wire
 from lambent.clock import Clock, MovableClock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.accounts import AccountsRoute
-from lambent.edge.costs import Costs
 from lambent.edge.clock import ClockRoute
+from lambent.edge.costs import Costs
 from lambent.edge.deferred import Deferred
 from lambent.edge.dispatch import Dispatch, Late
 from lambent.edge.documents import getter
@@ -251,7 +251,7 @@ class App:
         access = self._access(keys, iam.key_uses)
         workers = ThreadPoolExecutor(2, thread_name_prefix="large bodies")
         stack.callback(workers.shutdown)
-        urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers)
+        urls = FunctionUrlDoor(functions.urls, functions.calls, access.gate, self._clock, workers, cloudwatch.functions)
 
         apis: Deferred[Apis] = Deferred(
             lambda: _build_apis(

@@ -273,3 +273,29 @@ def test_the_command_line_shows_what_it_would_cost(region: Any, load: dict[str, 
     assert json.loads(costs("--json").stdout)["currency"] == "USD"
     assert "Nothing was invoked since 2999-01-01." in costs("--since", "2999-01-01").stdout
     assert "--since takes a day" in costs("--since", "yesterday").stderr
+
+
+@pytest.mark.slow
+def test_requests_to_function_urls_are_counted(region: Any, load: dict[str, list[str]]) -> None:
+    client = region.client("lambda")
+    url = client.create_function_url_config(FunctionName="mixed", AuthType="NONE")["FunctionUrl"]
+    host = url.split("/")[2]
+    assert region.request("GET", "/", headers={"Host": host}).status == 403
+    client.add_permission(
+        FunctionName="mixed",
+        StatementId="url",
+        Action="lambda:InvokeFunctionUrl",
+        Principal="*",
+        FunctionUrlAuthType="NONE",
+    )
+    client.add_permission(
+        FunctionName="mixed",
+        StatementId="invoke",
+        Action="lambda:InvokeFunction",
+        Principal="*",
+        InvokedViaFunctionUrl=True,
+    )
+    assert region.request("GET", "/", headers={"Host": host}).status == 200
+    assert metric(region, "UrlRequestCount", "Sum", FunctionName="mixed") == 2
+    assert metric(region, "Url4xxCount", "Sum", FunctionName="mixed") == 1
+    assert metric(region, "UrlRequestLatency", "SampleCount", FunctionName="mixed") == 2

@@ -19,7 +19,7 @@ from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts
 from lambent.errors import AwsError
 from lambent.identity import circumstances
-from lambent.ports import Asker, FunctionCalls, UrlDirectory, UrlTarget
+from lambent.ports import Asker, FunctionCalls, MetricSink, UrlDirectory, UrlTarget
 from lambent.request import Request, Response
 
 log = logging.getLogger(__name__)
@@ -36,18 +36,38 @@ class FunctionUrlDoor:
     body_limit = BODY_LIMIT
 
     def __init__(
-        self, urls: UrlDirectory, functions: FunctionCalls, gate: Gate, clock: Clock, workers: Executor
+        self,
+        urls: UrlDirectory,
+        functions: FunctionCalls,
+        gate: Gate,
+        clock: Clock,
+        workers: Executor,
+        metrics: MetricSink,
     ) -> None:
         self._urls = urls
         self._functions = functions
         self._gate = gate
         self._clock = clock
         self._workers = workers
+        self._metrics = metrics
 
     async def answer(self, request: Request, address: Address) -> Response:
         target = self._urls.find(address.id)
         if target is None:
             return answers.unknown_url()
+        began = self._clock.monotonic()
+        response = await self._answer(request, address, target)
+        self._count(target.function_arn, response.status, self._clock.monotonic() - began)
+        return response
+
+    def _count(self, arn: str, status: int, seconds: float) -> None:
+        count = self._metrics.count
+        count(arn, "UrlRequestCount")
+        count(arn, "UrlRequestLatency", seconds * 1000, "Milliseconds")
+        if status >= 400:
+            count(arn, "Url4xxCount" if status < 500 else "Url5xxCount")
+
+    async def _answer(self, request: Request, address: Address, target: UrlTarget) -> Response:
         try:
             if target.cors is None:
                 return await self._invoke(request, address, target)

@@ -18,7 +18,7 @@ import msgspec
 from lambent.arn import function_of
 from lambent.clock import Clock
 from lambent.ports import ConcurrencyPeaks, FunctionVersion, InvocationRecord, ProvisionedPeaks
-from lambent.services.cloudwatch.distribution import SCALE, ZERO, Distribution, bucket_of
+from lambent.services.cloudwatch.distribution import SCALE, ZERO, Distribution, bucket_of, merged
 from lambent.services.cloudwatch.domain import MINUTE, Cell, Datum, Dimensions, Metric
 
 NAMESPACE = "AWS/Lambda"
@@ -91,6 +91,8 @@ class LambdaMetrics:
         self.totals: dict[tuple[str, str, str, str], Totals] = {}
         # The id of a function stays its own while a cell refers to it.
         self._cells: dict[tuple[int, str, int], _Invocations] = {}
+        #: What was counted one by one: minute, ARN, metric and unit.
+        self._counted: dict[tuple[int, str, str, str], Distribution] = {}
         self._others: dict[Cell, Distribution] = {}
         self._sampler: asyncio.Task[None] | None = None
 
@@ -124,12 +126,11 @@ class LambdaMetrics:
         self._cell(function, invoked_arn, int(self._clock.now()) // MINUTE).throttles += 1
 
     def count(self, arn: str, metric: str, value: float = 1.0, unit: str = COUNT) -> None:
-        found = function_of(arn)
-        if found is None:
-            return
-        (account, region, name), qualifier = found
-        for dimensions in dimension_sets(name, qualifier):
-            self._add(account, region, metric, dimensions, value, unit)
+        key = int(self._clock.now()) // MINUTE, arn, metric, unit
+        values = self._counted.get(key)
+        if values is None:
+            values = self._counted[key] = Distribution()
+        values.add(value)
 
     def sample(self, peaks: Peaks) -> None:
         """Make data of how much ran at once since the last time."""
@@ -168,10 +169,13 @@ class LambdaMetrics:
     def collect(self) -> Iterator[Datum]:
         """An aggregation.Source."""
         cells, self._cells = self._cells, {}
+        counted, self._counted = self._counted, {}
         others, self._others = self._others, {}
         for cell in cells.values():
             self._add_up(cell)
             yield from _data_of(cell)
+        for key, values in counted.items():
+            yield from _data_counted(*key, values)
         yield from (Datum(*each) for each in others.items())
 
     def _add_up(self, cell: _Invocations) -> None:
@@ -221,6 +225,16 @@ def _data_of(cell: _Invocations) -> Iterator[Datum]:
         for name, unit, values in _metrics_of(cell):
             metric = Metric(function.account, function.region, NAMESPACE, name, dimensions)
             yield Datum(Cell(metric, cell.minute, unit), values)
+
+
+def _data_counted(minute: int, arn: str, name: str, unit: str, values: Distribution) -> Iterator[Datum]:
+    found = function_of(arn)
+    if found is None:
+        return
+    (account, region, function), qualifier = found
+    for dimensions in dimension_sets(function, qualifier):
+        # New ones each time: whoever is given a distribution owns it.
+        yield Datum(Cell(Metric(account, region, NAMESPACE, name, dimensions), minute, unit), merged([values]))
 
 
 def _metrics_of(cell: _Invocations) -> Iterator[tuple[str, str, Distribution]]:
