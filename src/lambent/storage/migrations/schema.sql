@@ -146,7 +146,7 @@ CREATE TABLE lambda_functions (
 	revision_id VARCHAR NOT NULL, 
 	generation VARCHAR NOT NULL, 
 	modified_ms INTEGER NOT NULL, 
-	reserved_concurrency INTEGER, 
+	reserved_concurrency INTEGER, recursive_loop VARCHAR, 
 	PRIMARY KEY (account, region, name)
 );
 CREATE TABLE lambda_layer_numbers (
@@ -179,6 +179,15 @@ CREATE TABLE lambda_policies (
 	function VARCHAR NOT NULL, 
 	qualifier VARCHAR NOT NULL, 
 	statements BLOB NOT NULL, 
+	PRIMARY KEY (account, region, function, qualifier)
+);
+CREATE TABLE lambda_provisioned (
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	function VARCHAR NOT NULL, 
+	qualifier VARCHAR NOT NULL, 
+	amount INTEGER NOT NULL, 
+	modified_ms INTEGER NOT NULL, 
 	PRIMARY KEY (account, region, function, qualifier)
 );
 CREATE TABLE lambda_urls (
