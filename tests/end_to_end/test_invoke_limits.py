@@ -64,10 +64,12 @@ def invoke(lambda_: Any, name: str, **event: Any) -> str:
 
 
 def test_more_than_the_accounts_concurrency_is_throttled_with_its_reason(start_region: Start, tmp_path: Path) -> None:
-    lambda_ = client(configured(start_region, tmp_path, account_concurrency=2))
+    region = configured(start_region, tmp_path, account_concurrency=2)
+    lambda_ = client(region)
     create(lambda_, "f")
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(invoke, lambda_, "f", sleep=3) for _ in range(2)]
+        wait_until(lambda: region.request("GET", "/_lambent/statistics", sign="lambda").json()["invoker"]["busy"] == 2)
 
         def throttled() -> Any:
             try:
@@ -83,6 +85,7 @@ def test_more_than_the_accounts_concurrency_is_throttled_with_its_reason(start_r
             "ConcurrentInvocationLimitExceeded",
             "Rate Exceeded.",
         )
+        assert error.response["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
         assert error.response["Error"]["Code"] == "TooManyRequestsException"
         for call in running:
             call.result()

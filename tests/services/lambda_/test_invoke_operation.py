@@ -15,7 +15,7 @@ from lambda_helpers import Refusal
 
 from lambent.context import Caller, Context
 from lambent.errors import AwsError
-from lambent.ports import Event, FunctionVersion, Invocation, InvocationRecord, InvokeResult
+from lambent.ports import Event, FunctionVersion, Invocation, InvocationRecord, InvokeResult, Provision
 from lambent.services.lambda_.operations.invoke import InvokeOperations
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:hello"
@@ -62,6 +62,15 @@ class Echo:
         return InvokeResult(invocation.payload, self._function_error, "$LATEST", tail, record)
 
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None: ...
+
+    def reserve(self, account: str, region: str, name: str, amount: int | None) -> None: ...
+
+    def provision(self, function: FunctionVersion, amount: int) -> None: ...
+
+    def provision_of(self, function: FunctionVersion) -> Provision:
+        return Provision()
+
+    def forget(self, account: str, region: str, name: str) -> None: ...
 
 
 class Kept:

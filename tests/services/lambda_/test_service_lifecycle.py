@@ -17,7 +17,7 @@ from sqlalchemy import text
 from lambent.clock import TestClock
 from lambent.context import Caller, Context
 from lambent.errors import AwsError
-from lambent.ports import FunctionVersion, Invocation, InvokeResult
+from lambent.ports import FunctionVersion, Invocation, InvokeResult, Provision
 from lambent.request import Request, Response
 from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.service import LambdaService
@@ -44,6 +44,15 @@ class Retired:
 
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
         self.keys.append((account, region, name))
+
+    def reserve(self, account: str, region: str, name: str, amount: int | None) -> None: ...
+
+    def provision(self, function: FunctionVersion, amount: int) -> None: ...
+
+    def provision_of(self, function: FunctionVersion) -> Provision:
+        return Provision()
+
+    def forget(self, account: str, region: str, name: str) -> None: ...
 
 
 class World:
