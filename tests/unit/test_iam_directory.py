@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lambent.context import Caller
+from lambent.context import Caller, Session
 from lambent.identity.policy import Effect, Question, combine
 from lambent.identity.principals import Grants
 from lambent.services.iam.directory import Directory
@@ -165,8 +165,13 @@ def test_keys_sealed_elsewhere_are_told(directory: Directory, tmp_path: Path) ->
 
 def test_federated_users_have_what_whoever_let_them_in_has(directory: Directory) -> None:
     directory.put(user(inline={"u": document("sns:*")}))
-    federated = caller(user(), "federated", f"{ACCOUNT}:guest")
-    assert allowed(directory.grants(federated), "sns:Publish") == [True]
+    guest = msgspec.structs.replace(
+        caller(user(), "federated", f"{ACCOUNT}:guest"), session=Session("guest", issuer_id=user().id)
+    )
+    assert allowed(directory.grants(guest), "sns:Publish") == [True]
+    # Whoever takes the name of one who is gone has not let them in.
+    directory.put(user(id="AIDANEW", inline={"u": document("sns:*")}))
+    assert directory.grants(guest).identity == ()
     assert directory.grants(Caller.root(ACCOUNT, "AKIA")).identity == ()
 
 
