@@ -160,8 +160,12 @@ class Directory:
         known = self._entities.pop(entity_id, None)
         if known is None:
             return
-        self._by_arn.pop(known.arn, None)
-        self._by_name.pop((known.account, known.kind, key_of(known.name)), None)
+        # Another one may have taken the name already.
+        if self._by_arn.get(known.arn) is known:
+            del self._by_arn[known.arn]
+        name = (known.account, known.kind, key_of(known.name))
+        if self._by_name.get(name) is known:
+            del self._by_name[name]
         self._drop_compiled(known)
         if isinstance(known, User):
             for key in known.access_keys:
