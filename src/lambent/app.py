@@ -246,6 +246,7 @@ class App:
             get=getter(issuer_proxy),
             clock=self._clock,
             strict=config.auth is AuthMode.STRICT,
+            trusting=config.auth is AuthMode.OFF,
         )
 
         access = self._access(keys, iam.key_uses)

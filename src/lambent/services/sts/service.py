@@ -26,11 +26,16 @@ class StsService:
         get: Get,
         clock: Clock,
         strict: bool,
+        trusting: bool,
     ) -> None:
-        """`get` asks token issuers; `strict` False: roles need not exist, and whom they trust is not asked here."""
+        """`get` asks token issuers. `strict` False: roles need not exist, and a root may assume them.
+
+        `trusting`: holders of web identities are let in by roles that do not trust them. Nobody else signs for them, so
+        this is for `--auth off` alone.
+        """
         places = {url: issuer.jwks for url, issuer in issuers.items() if issuer.jwks}
         known = Issuers(issuers, SigningKeys(get, clock, places), clock)
         self.operations: Sequence[object] = (
             StsOperations(sessions, principals, messages, clock, strict=strict),
-            WebIdentityOperations(sessions, principals, known, clock, strict=strict),
+            WebIdentityOperations(sessions, principals, known, clock, trusting=trusting),
         )

@@ -30,14 +30,14 @@ Keys = Mapping[str, Sequence[str]]
 
 class WebIdentityOperations:
     def __init__(
-        self, sessions: SessionTokens, principals: Principals, issuers: Issuers, clock: Clock, *, strict: bool
+        self, sessions: SessionTokens, principals: Principals, issuers: Issuers, clock: Clock, *, trusting: bool
     ) -> None:
-        """`strict` False: whom a role trusts is not asked."""
+        """`trusting`: whom a role trusts is not asked."""
         self._issuer = Issuer(sessions)
         self._principals = principals
         self._issuers = issuers
         self._clock = clock
-        self._strict = strict
+        self._trusting = trusting
 
     async def AssumeRoleWithWebIdentity(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         if params.get("ProviderId"):
@@ -51,7 +51,7 @@ class WebIdentityOperations:
         tags, source = _tags_of(identity), _source_of(identity)
         role = self._principals.role(arn)
         keys = self._keys(identity, params, tags, source)
-        if role is None or (self._strict and not _is_trusted(role, provider, keys, tags, source)):
+        if role is None or not (self._trusting or _is_trusted(role, provider, keys, tags, source)):
             raise AccessDenied(f"Not authorized to perform {ACTION}")
         session = Session(
             params["RoleSessionName"],
