@@ -299,3 +299,20 @@ def test_requests_to_function_urls_are_counted(region: Any, load: dict[str, list
     assert metric(region, "UrlRequestCount", "Sum", FunctionName="mixed") == 2
     assert metric(region, "Url4xxCount", "Sum", FunctionName="mixed") == 1
     assert metric(region, "UrlRequestLatency", "SampleCount", FunctionName="mixed") == 2
+
+
+@pytest.mark.slow
+def test_lines_put_by_clients_count_too_and_a_reset_empties_all(region: Any) -> None:
+    logs = region.client("logs")
+    logs.create_log_group(logGroupName="app")
+    logs.create_log_stream(logGroupName="app", logStreamName="s")
+    now = int(time.time() * 1000)
+    directive = {"Namespace": "Client", "Dimensions": [[]], "Metrics": [{"Name": "Seen"}]}
+    message = json.dumps({"_aws": {"Timestamp": now, "CloudWatchMetrics": [directive]}, "Seen": 3})
+    logs.put_log_events(logGroupName="app", logStreamName="s", logEvents=[{"timestamp": now, "message": message}])
+    listed = region.client("cloudwatch").list_metrics(Namespace="Client")["Metrics"]
+    assert [each["MetricName"] for each in listed] == ["Seen"]
+    region.reset()
+    assert region.client("cloudwatch").list_metrics()["Metrics"] == []
+    assert ledger(region) == []
+    assert b'function="mixed"' not in region.request("GET", "/_lambent/metrics", sign="lambda").body
