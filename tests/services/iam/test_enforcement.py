@@ -17,6 +17,8 @@ from lambent.identity import actions
 from tests.roles import ACCOUNT, ADMINISTRATOR, allowing, make_role
 from tests.served_operations import implemented, parameters
 
+pytestmark = pytest.mark.slow
+
 SERVICES = ("lambda", "logs", "iam", "sts")
 #: What anybody may do who signs, and what nobody signs.
 FREE = {"GetCallerIdentity", "GetSessionToken", "AssumeRoleWithWebIdentity", "AssumeRoleWithSAML"}
@@ -248,3 +250,60 @@ def test_resources_let_in_without_a_policy_of_the_identity(region: Any, function
     assert refusal(guest("lambda").invoke, **dry) is None
     owner.remove_permission(FunctionName="one", StatementId="guest")
     assert refusal(guest("lambda").invoke, **dry) is not None
+
+
+def test_across_accounts_identity_and_resource_must_both_allow(region: Any, function: str) -> None:
+    answer = region.request("POST", "/_lambent/accounts", b'{"id": "222222222222"}', sign="lambda")
+    root = answer.json()
+    abroad = clients(region, root["access_key_id"], root["secret_access_key"])
+    iam = abroad("iam")
+    iam.create_user(UserName="eve")
+    key = iam.create_access_key(UserName="eve")["AccessKey"]
+    eve = clients(region, key["AccessKeyId"], key["SecretAccessKey"])
+    dry = {"FunctionName": function, "InvocationType": "DryRun"}
+    owner = region.client("lambda")
+
+    assert refusal(abroad("lambda").invoke, **dry) is not None
+    iam.put_user_policy(UserName="eve", PolicyName="p", PolicyDocument=allowing("lambda:*"))
+    refused = refusal(eve("lambda").invoke, **dry)
+    assert refused is not None
+    assert refused[1].endswith("because no resource-based policy allows the lambda:InvokeFunction action")
+    for action in ("InvokeFunction", "GetFunction"):
+        permission = {"FunctionName": "one", "StatementId": action, "Action": f"lambda:{action}"}
+        owner.add_permission(**permission, Principal="222222222222")
+    assert refusal(eve("lambda").invoke, **dry) is None
+    assert eve("lambda").get_function(FunctionName=function)["Configuration"]["FunctionArn"] == function
+    assert refusal(eve("lambda").get_policy, FunctionName=function) is not None
+    assert refusal(eve("lambda").get_function, FunctionName=f"{function}:1") is not None
+    iam.delete_user_policy(UserName="eve", PolicyName="p")
+    refused = refusal(eve("lambda").invoke, **dry)
+    assert refused is not None
+    assert refused[1].endswith("because no identity-based policy allows the lambda:InvokeFunction action")
+    # A root needs the resource alone, and only in another account.
+    assert refusal(abroad("lambda").invoke, **dry) is None
+
+
+def test_layers_of_other_accounts_need_both_policies(region: Any) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("python/tool.py", "")
+    owner = region.client("lambda")
+    layer = owner.publish_layer_version(LayerName="lent", Content={"ZipFile": buffer.getvalue()})["LayerVersionArn"]
+    root = region.request("POST", "/_lambent/accounts", b'{"id": "333333333333"}', sign="lambda").json()
+    abroad = clients(region, root["access_key_id"], root["secret_access_key"])
+    iam = abroad("iam")
+    iam.create_user(UserName="eve")
+    key = iam.create_access_key(UserName="eve")["AccessKey"]
+    eve = clients(region, key["AccessKeyId"], key["SecretAccessKey"])
+    assert refusal(abroad("lambda").get_layer_version_by_arn, Arn=layer) is not None
+    permission = {"LayerName": "lent", "VersionNumber": 1, "Action": "lambda:GetLayerVersion"}
+    owner.add_layer_version_permission(**permission, StatementId="all", Principal="*")
+    assert refusal(abroad("lambda").get_layer_version_by_arn, Arn=layer) is None
+    assert refusal(eve("lambda").get_layer_version_by_arn, Arn=layer) is not None
+    iam.put_user_policy(UserName="eve", PolicyName="p", PolicyDocument=allowing("lambda:GetLayerVersion"))
+    assert eve("lambda").get_layer_version_by_arn(Arn=layer)["LayerVersionArn"] == layer
+    region.restart()
+    again = clients(region, key["AccessKeyId"], key["SecretAccessKey"])
+    assert refusal(again("lambda").get_layer_version_by_arn, Arn=layer) is None
+    region.client("lambda").remove_layer_version_permission(LayerName="lent", VersionNumber=1, StatementId="all")
+    assert refusal(again("lambda").get_layer_version_by_arn, Arn=layer) is not None
