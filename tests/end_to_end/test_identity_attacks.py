@@ -20,8 +20,9 @@ from lambent.clock import TestClock
 from lambent.identity.sessions import SessionTokens
 from lambent.ports import Credentials as Temporary
 from lambent.storage.secrets import SecretBox
+from tests.conftest import wait_until
 from tests.http_api_support import make_function
-from tests.roles import ROLE
+from tests.roles import ACCOUNT, ADMINISTRATOR, ROLE, make_role
 
 Headers = tuple[tuple[str, str], ...]
 
@@ -31,6 +32,8 @@ def handler(event, context):
 """
 INVOKE = "/2015-03-31/functions/victim/invocations"
 BODY = b'{"amount":1}'
+STRANGER = "999988887777"
+DEFINITION = {"Runtime": "python3.12", "Handler": "app.handler", "Code": {"ZipFile": b"PK"}}
 
 
 class Answer(NamedTuple):
@@ -115,6 +118,19 @@ def session(region: Any, *, age: float = 0.0, duration: int = 900) -> Credential
     key = SecretBox(region.data_dir / "secret.key").derive("session tokens")
     issued: Temporary = SessionTokens(key, TestClock(time.time() - age)).role_credentials(ROLE, "victim", duration)
     return Credentials(issued.access_key_id, issued.secret_access_key, issued.session_token)
+
+
+class Signing:
+    """boto3 clients of somebody."""
+
+    def __init__(self, region: Any, key: Credentials) -> None:
+        self._region = region
+        self.options = {"aws_access_key_id": key.access_key, "aws_secret_access_key": key.secret_key}
+        if key.token:
+            self.options["aws_session_token"] = key.token
+
+    def client(self, service: str) -> Any:
+        return self._region.client(service, **self.options)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -242,9 +258,6 @@ def test_a_header_that_could_be_read_in_two_ways_is_refused(region: Any, way: st
 
 # ---- tokens --------------------------------------------------------------------------------------------------------
 
-#: What anybody with a session may ask, whatever its role may do.
-ASK = {"method": "GET", "target": "/2015-03-31/functions/victim", "body": b""}
-
 
 def test_an_expired_token_is_refused(region: Any) -> None:
     answer = sign(region, key=session(region, age=901)).send(region)
@@ -282,3 +295,230 @@ def test_a_token_that_is_not_whole_or_not_this_keys_is_refused(region: Any, chan
     answer = sign(region, key=key).send(region)
     assert answer.status == 403
     assert answer.code in ("UnrecognizedClientException", "InvalidSignatureException"), answer
+
+
+# ---- keys and sessions that hold no more ---------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def iam(region: Any) -> Any:
+    return region.client("iam")
+
+
+def new_user(iam: Any, name: str) -> Credentials:
+    """A user who may do everything, by its key."""
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=ADMINISTRATOR)
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
+
+
+@pytest.fixture(scope="module")
+def administrator(region: Any, iam: Any) -> Signing:
+    """Roots assume no roles."""
+    return Signing(region, new_user(iam, "administrator"))
+
+
+def assumed(by: Signing, role: str) -> Credentials:
+    issued = by.client("sts").assume_role(RoleArn=role, RoleSessionName="attack")["Credentials"]
+    return Credentials(issued["AccessKeyId"], issued["SecretAccessKey"], issued["SessionToken"])
+
+
+def assumable(region: Any, iam: Any, name: str) -> str:
+    """A role that may do everything and that the account itself may assume."""
+    role = make_role(region, name, inline="", policies=[ADMINISTRATOR])
+    statement = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.update_assume_role_policy(RoleName=name, PolicyDocument=document)
+    return role
+
+
+def test_the_key_of_a_deleted_user_is_no_key(region: Any, iam: Any) -> None:
+    key = new_user(iam, "leaver")
+    mine = Signing(region, key)
+    sent = sign(region, key=key)
+    assert sent.send(region).status == 200
+    session = region.client("sts", **mine.options).get_session_token()["Credentials"]
+    temporary = Credentials(session["AccessKeyId"], session["SecretAccessKey"], session["SessionToken"])
+    assert sign(region, key=temporary).send(region).status == 200
+
+    iam.update_access_key(UserName="leaver", AccessKeyId=key.access_key, Status="Inactive")
+    assert sent.send(region) == sign(region, key=key).send(region)
+    assert (sent.send(region).status, sent.send(region).code) == (403, "UnrecognizedClientException")
+    iam.update_access_key(UserName="leaver", AccessKeyId=key.access_key, Status="Active")
+    assert sent.send(region).status == 200
+
+    iam.delete_access_key(UserName="leaver", AccessKeyId=key.access_key)
+    assert (sent.send(region).status, sent.send(region).code) == (403, "UnrecognizedClientException")
+    iam.detach_user_policy(UserName="leaver", PolicyArn=ADMINISTRATOR)
+    iam.delete_user(UserName="leaver")
+    assert sign(region, key=temporary).send(region).status == 403
+    # Another one of the name inherits nothing.
+    new_user(iam, "leaver")
+    for stolen in (key, temporary):
+        assert sign(region, key=stolen).send(region).status == 403
+
+
+def test_a_revoked_session_may_do_nothing_and_one_after_it_may(region: Any, iam: Any, administrator: Signing) -> None:
+    role = assumable(region, iam, "revocable")
+    stolen = assumed(administrator, role)
+    assert sign(region, key=stolen).send(region).status == 200
+    # What the console's "Revoke active sessions" attaches.
+    cut = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1))
+    condition = {"DateLessThan": {"aws:TokenIssueTime": cut}}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": condition}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [deny]})
+    iam.put_role_policy(RoleName="revocable", PolicyName="AWSRevokeOlderSessions", PolicyDocument=document)
+    answer = sign(region, key=stolen).send(region)
+    assert (answer.status, answer.code) == (403, "AccessDeniedException")
+    assert b"with an explicit deny in an identity-based policy" in answer.body
+    wait_until(lambda: sign(region, key=assumed(administrator, role)).send(region).status == 200)
+    assert sign(region, key=stolen).send(region).status == 403
+
+
+def test_a_session_ends_with_its_role(region: Any, iam: Any, administrator: Signing) -> None:
+    stolen = assumed(administrator, assumable(region, iam, "passing"))
+    assert sign(region, key=stolen).send(region).status == 200
+    iam.detach_role_policy(RoleName="passing", PolicyArn=ADMINISTRATOR)
+    iam.delete_role(RoleName="passing")
+    assert sign(region, key=stolen).send(region).status == 403
+    assumable(region, iam, "passing")
+    assert sign(region, key=stolen).send(region).status == 403
+
+
+# ---- across accounts -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def stranger(region: Any) -> Signing:
+    """The root of another account of the region."""
+    answer = region.request("POST", "/_lambent/accounts", json.dumps({"id": STRANGER}).encode(), sign="lambent")
+    account = answer.json()
+    return Signing(region, Credentials(account["access_key_id"], account["secret_access_key"]))
+
+
+@pytest.mark.slow
+def test_an_api_of_another_account_is_no_deputy(region: Any, stranger: Signing) -> None:
+    """API Gateway is trusted by the function; who made the API is not."""
+    grants = {
+        "of-one-api": {"SourceArn": f"arn:aws:execute-api:us-east-1:{ACCOUNT}:*"},
+        "of-one-account": {"SourceAccount": ACCOUNT},
+    }
+    mine, theirs = region.client("apigatewayv2"), stranger.client("apigatewayv2")
+    for name, condition in grants.items():
+        target = make_function(region, name, CODE, allow=False)
+        region.client("lambda").add_permission(
+            FunctionName=name,
+            StatementId="apis",
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+            **condition,
+        )
+        statuses = []
+        for client in (mine, theirs):
+            api = client.create_api(Name=name, ProtocolType="HTTP", Target=target)
+            answer = region.request("GET", "/", headers={"Host": urlsplit(api["ApiEndpoint"]).netloc})
+            statuses.append((answer.status, b"got" in answer.body))
+        assert statuses == [(200, True), (500, False)], (name, statuses)
+
+
+def test_a_role_is_assumed_by_its_external_id_alone(region: Any, iam: Any, stranger: Signing) -> None:
+    role = make_role(region, "partner", inline="", policies=[ADMINISTRATOR])
+    condition = {"StringEquals": {"sts:ExternalId": "customer-7"}}
+    principal = {"AWS": f"arn:aws:iam::{STRANGER}:root"}
+    statement = {"Effect": "Allow", "Principal": principal, "Action": "sts:AssumeRole", "Condition": condition}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.update_assume_role_policy(RoleName="partner", PolicyDocument=document)
+    sts = Signing(region, new_user(stranger.client("iam"), "partner")).client("sts")
+    for wrong in ({}, {"ExternalId": "customer-8"}, {"ExternalId": "Customer-7"}, {"ExternalId": "customer-77"}):
+        with pytest.raises(sts.exceptions.ClientError, match="not authorized to perform: sts:AssumeRole"):
+            sts.assume_role(RoleArn=role, RoleSessionName="deputy", **wrong)
+    assert sts.assume_role(RoleArn=role, RoleSessionName="deputy", ExternalId="customer-7")["Credentials"]
+
+
+def test_another_account_reaches_no_function_whatever_its_own_policies_say(region: Any, stranger: Signing) -> None:
+    theirs = stranger.client("lambda")
+    arn = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:victim"
+    for call, parameters in (
+        (theirs.invoke, {"FunctionName": arn}),
+        (theirs.get_function, {"FunctionName": arn}),
+        (theirs.delete_function, {"FunctionName": arn}),
+        (theirs.create_function, {"FunctionName": "own", "Role": ROLE, **DEFINITION}),
+    ):
+        with pytest.raises(theirs.exceptions.ClientError) as refusal:
+            call(**parameters)
+        assert refusal.value.response["Error"]["Code"] == "AccessDeniedException", refusal.value
+
+
+# ---- from inside ---------------------------------------------------------------------------------------------------
+
+HOLDER = """
+import os
+def handler(event, context):
+    return os.environ["AWS_SESSION_TOKEN"]
+"""
+
+#: Looks for tokens of others wherever processes and platforms keep them, and asks the region as whoever it can be.
+SPY = """
+import glob, os, urllib.request
+import boto3
+
+def handler(event, context):
+    own, found, refused = os.environ["AWS_SESSION_TOKEN"], [], []
+    for pattern in ("/proc/*/environ", "/proc/*/cmdline", "/proc/*/task/*/environ", "/tmp/**", "/var/task/**"):
+        for path in glob.glob(pattern, recursive=True):
+            try:
+                text = open(path, "rb").read(1 << 20).decode("latin-1")
+            except OSError:
+                continue
+            if event["token"][:200] in text:
+                found.append(path)
+    for url in (
+        "http://169.254.170.2/v2/credentials", "http://169.254.169.254/latest/meta-data/iam/security-credentials/"
+    ):
+        try:
+            found.append(urllib.request.urlopen(url, timeout=0.3).read().decode())
+        except OSError:
+            pass
+    client = boto3.client("lambda")
+    for call, parameters in (
+        (client.get_function_configuration, {"FunctionName": "holder"}),
+        (client.invoke, {"FunctionName": "holder"}),
+    ):
+        try:
+            call(**parameters)
+            found.append(call.__name__)
+        except client.exceptions.ClientError as error:
+            refused.append(error.response["Error"]["Code"])
+    # Another one's token with its own key, and the other way round.
+    for key, token in ((os.environ["AWS_ACCESS_KEY_ID"], event["token"]), (event["key"], own)):
+        sts = boto3.client("sts", aws_access_key_id=key, aws_session_token=token,
+                           aws_secret_access_key=os.environ["AWS_SECRET_ACCESS_KEY"])
+        try:
+            found.append(sts.get_caller_identity()["Arn"])
+        except sts.exceptions.ClientError as error:
+            refused.append(error.response["Error"]["Code"])
+    return {"found": found, "refused": refused, "is_own": own != event["token"]}
+"""
+
+
+@pytest.mark.slow
+def test_a_function_gets_no_credentials_of_another(region: Any) -> None:
+    client = region.client("lambda")
+    make_function(region, "holder", HOLDER, allow=False)
+    token = json.loads(client.invoke(FunctionName="holder")["Payload"].read())
+    make_function(region, "spy", SPY, allow=False, timeout=60)
+    event = {"token": token, "key": session(region).access_key}
+    answer = client.invoke(FunctionName="spy", Payload=json.dumps(event))
+    told = json.loads(answer["Payload"].read())
+    assert "FunctionError" not in answer, told
+    assert told == {
+        "found": [],
+        "refused": [
+            "AccessDeniedException",
+            "AccessDeniedException",
+            "InvalidClientTokenId",
+            "InvalidClientTokenId",
+        ],
+        "is_own": True,
+    }
