@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from lambent.arn import Arn, partition_of
+from lambent.arn import Arn
 from lambent.clock import Clock
 from lambent.context import Caller, Context, Session
 from lambent.identity.key_ids import account_of
@@ -109,7 +109,7 @@ class StsOperations:
             issued_at=self._clock.now(),
             issuer_id=caller.user_id,
         )
-        partition = partition_of(context.region)
+        partition = caller.arn.split(":", 2)[1]
         federated = Caller(
             caller.account,
             f"arn:{partition}:sts::{caller.account}:federated-user/{name}",
