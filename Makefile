@@ -48,7 +48,8 @@ format: setup ## put the code into its form
 bench: tools ## the numbers of docs/design.md §9 beside their goals
 	@$(BIN)/python -m bench
 
-soak: setup ## ten minutes of mixed load over 200 functions, watching for leaks
+soak: setup ## a thousand invocations at once, then ten minutes of mixed load over 200 functions, watching for leaks
+	@$(BIN)/python -m bench.concurrency
 	@$(BIN)/python bench/soak.py --seconds 600 --functions 200
 
 clean: ## remove what make made

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench import doors, load, peers
+from bench import concurrency, doors, load, peers
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,7 +47,9 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=4, help="length of each load run")
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--only", default="", help="start | warm | cold | burst | memory | logs | doors | async")
+    options.add_argument(
+        "--only", default="", help="start | warm | cold | burst | memory | logs | doors | async | concurrency"
+    )
     arguments = options.parse_args()
     console = Console(width=150)
     rows: list[Row] = []
@@ -308,6 +310,26 @@ def wait_for_events(region: Region) -> None:
         time.sleep(0.05)
 
 
+def measure_concurrency(runs: int, seconds: float) -> list[Row]:
+    """From nothing to the account's limit at once; what is over it is throttled, and idling ends it all."""
+    rows: list[Row] = []
+    for functions in (1, 200):
+        what = f"1,000 invocations of 1 s at once, {functions} function{'s' if functions > 1 else ''}"
+        answered = Row(f"{what}: all answered", "≤ 11 s", "s", most=11)
+        memory = Row("  idle environment, PSS", "≤ 4 MB", "MB", most=4)
+        for _ in range(min(runs, 2)):
+            figures = concurrency.measure(functions)
+            answered.values.append(figures.answered_s)
+            answered.remark = (
+                f"{figures.succeeded} answered, {sum(figures.throttled.values())} throttled, "
+                f"{len(figures.wrong)} wrong, {figures.environments} environments"
+            )
+            memory.values.append(figures.idle_mb)
+            memory.remark = f"all gone after {figures.gone_s:.1f} s" if figures.gone_s else "some stay"
+        rows += [answered, memory]
+    return rows
+
+
 def cold_invoke_hello(region: Region, name: str) -> None:
     load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
 
@@ -338,6 +360,7 @@ SECTIONS = {
     "logs": measure_logs,
     "doors": measure_doors,
     "async": measure_async,
+    "concurrency": measure_concurrency,
 }
 
 if __name__ == "__main__":
