@@ -291,14 +291,6 @@ class Destinations(Protocol):
     def takes(self, arn: str, function: FunctionVersion) -> bool: ...
 
 
-class EventMetrics(Protocol):
-    """Takes what becomes of events: the AWS/Lambda metrics of asynchronous invocation."""
-
-    def count(self, name: str, event: Event, value: float = 1.0) -> None:
-        """`name`: AsyncEventsReceived, AsyncEventAge (ms), AsyncEventsDropped, DestinationDeliveryFailures,
-        DeadLetterErrors."""
-
-
 # ---- function URLs -------------------------------------------------------------------------------------------------
 
 

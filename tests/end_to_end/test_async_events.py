@@ -7,6 +7,7 @@ import json
 import uuid
 import zipfile
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -230,6 +231,36 @@ def test_the_old_operation_answers_with_its_status(functions: Functions) -> None
     answer = functions.client.invoke_async(FunctionName=source, InvokeArgs=b'{"old": 1}')
     assert answer["Status"] == 202
     assert functions.wait_for(source, 1)[0]["event"] == {"old": 1}
+
+
+def test_what_becomes_of_events_is_counted(functions: Functions, region: Any) -> None:
+    source = functions.make("counted")
+    functions.client.put_function_event_invoke_config(FunctionName=source, MaximumRetryAttempts=1)
+    for fail in (True, False):
+        functions.send(source, {"fail": fail})
+    functions.wait_for(source, 2)
+    functions.advance(60)
+    functions.wait_for(source, 3)
+    cloudwatch, now = region.client("cloudwatch"), datetime.now(UTC)
+
+    def summed(metric: str) -> list[float]:
+        answer = cloudwatch.get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName=metric,
+            Dimensions=[{"Name": "FunctionName", "Value": source.split(":")[6]}],
+            StartTime=now - timedelta(hours=1),
+            EndTime=now + timedelta(hours=1),
+            Period=3600,
+            Statistics=["Sum", "SampleCount"],
+        )
+        points = answer["Datapoints"]
+        return [sum(point["Sum"] for point in points), sum(point["SampleCount"] for point in points)]
+
+    assert summed("AsyncEventsReceived") == [2, 2]
+    assert summed("AsyncEventsDropped") == [1, 1]
+    assert summed("Errors")[0] == 2
+    age_ms, count = summed("AsyncEventAge")
+    assert (count, 60_000 <= age_ms < 90_000) == (3, True)
 
 
 def test_idle_environments_go_when_the_clock_is_moved(functions: Functions, region: Any) -> None:

@@ -62,7 +62,7 @@ class Bench:
             most_at_once=1000,
         )
 
-    # FunctionDirectory, Invoker, EventMetrics, Destination
+    # FunctionDirectory, Invoker, MetricSink, Destination
 
     def find(self, account: str, region: str, name: str, qualifier: str | None) -> FunctionVersion | None:
         return self.functions.get(name)
@@ -82,8 +82,8 @@ class Bench:
         payload = b'{"errorMessage":"no"}' if failed else answer
         return InvokeResult(payload, "Unhandled" if failed else None, function.version, None, record)
 
-    def count(self, name: str, event: Event, value: float = 1.0) -> None:
-        self.counts.setdefault(name, []).append(value)
+    def count(self, arn: str, metric: str, value: float = 1.0, unit: str = "Count") -> None:
+        self.counts.setdefault(metric, []).append(value)
 
     def takes(self, arn: str, function: FunctionVersion) -> bool:
         return True

@@ -20,7 +20,6 @@ from lambent.invoke.timers import Timer, Timers
 from lambent.ports import (
     Delivery,
     Event,
-    EventMetrics,
     EventRules,
     EventRulesDirectory,
     FunctionDirectory,
@@ -28,6 +27,7 @@ from lambent.ports import (
     Invocation,
     Invoker,
     InvokeResult,
+    MetricSink,
 )
 from lambent.storage.faults import StorageError
 from lambent.triggers import destinations, retry
@@ -36,7 +36,7 @@ from lambent.triggers.event_queue import EventQueue
 from lambent.triggers.lanes import Lane
 from lambent.triggers.pace import STEP_S
 from lambent.triggers.retry import Condition
-from lambent.triggers.waiting import LaneKey, Waiting
+from lambent.triggers.waiting import LaneKey, Waiting, arn_of
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class Drain:
         rules: EventRulesDirectory,
         invoker: Invoker,
         destinations: Destinations,
-        metrics: EventMetrics,
+        metrics: MetricSink,
         clock: Clock,
         retry_base_delay: float,
         most_at_once: int,
@@ -158,8 +158,7 @@ class Drain:
     def _arrived(self, waiting: Sequence[Waiting]) -> None:
         """Accepted, and on disk."""
         for entry in waiting:
-            if entry.event is not None:
-                self._metrics.count("AsyncEventsReceived", entry.event)
+            self._metrics.count(self._lane(entry.lane).arn, "AsyncEventsReceived")
         self._take(waiting)
 
     def _take(self, waiting: Sequence[Waiting]) -> None:
@@ -266,7 +265,7 @@ class Drain:
         lane.window.finished(self._clock.monotonic() - started)
         lane.refusals = 0
         waiting.attempts += 1
-        self._metrics.count("AsyncEventAge", event, age_s * 1000)
+        self._metrics.count(lane.arn, "AsyncEventAge", age_s * 1000, "Milliseconds")
         if result.function_error is None:
             await self._end(attempt, Condition.SUCCESS, result)
             return
@@ -320,7 +319,7 @@ class Drain:
                 raise
             except AwsError as error:
                 log.warning("%s did not take the record of %s: %s", target, event.request_id, error)
-                self._metrics.count("DestinationDeliveryFailures", event)
+                self._metrics.count(attempt.lane.arn, "DestinationDeliveryFailures")
         if succeeded:
             self._queue.finish(waiting)
         else:
@@ -340,8 +339,7 @@ class Drain:
 
     def _drop(self, waiting: Waiting) -> None:
         """It ends without a success."""
-        if waiting.event is not None:
-            self._metrics.count("AsyncEventsDropped", waiting.event)
+        self._metrics.count(arn_of(waiting.lane), "AsyncEventsDropped")
         self._queue.finish(waiting)
 
 

@@ -10,13 +10,15 @@ from collections import deque
 from collections.abc import Iterable
 
 from lambent.triggers.pace import Window
-from lambent.triggers.waiting import LaneKey, Waiting
+from lambent.triggers.waiting import LaneKey, Waiting, arn_of
 
 
 class Lane:
     def __init__(self, key: LaneKey, most: int, now: float) -> None:
         """`now` is monotonic; `most` runs may go on at once."""
         self.key = key
+        #: The function as it was invoked.
+        self.arn = arn_of(key)
         self.window = Window(most, now)
         #: To be tried now.
         self.ready: deque[Waiting] = deque()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lambent.clock import Clock
-from lambent.ports import Event, EventMetrics, EventRulesDirectory, FunctionDirectory, Invoker
+from lambent.ports import EventRulesDirectory, FunctionDirectory, Invoker, MetricSink
 from lambent.storage.database import Database
 from lambent.triggers.destinations import Destinations
 from lambent.triggers.drain import Drain
@@ -11,16 +11,16 @@ from lambent.triggers.event_queue import EventQueue
 
 
 class Uncounted:
-    """Nobody asks for metrics. Implements ports.EventMetrics."""
+    """Nobody asks for metrics. Implements ports.MetricSink."""
 
-    def count(self, name: str, event: Event, value: float = 1.0) -> None:
+    def count(self, arn: str, metric: str, value: float = 1.0, unit: str = "Count") -> None:
         """Nothing."""
 
 
 class Events:
     """Implements ports.EventSink."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: EventMetrics | None = None) -> None:
+    def __init__(self, database: Database, clock: Clock, metrics: MetricSink | None = None) -> None:
         self._clock = clock
         self._metrics = metrics or Uncounted()
         self._queue = EventQueue(database, clock)

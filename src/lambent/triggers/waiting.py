@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lambent.arn import function_arn
 from lambent.ports import Event
 
 #: Account, region and name of a function, and the qualifier that it was invoked with: whose events share one lane.
@@ -27,6 +28,12 @@ class Waiting:
     attempts: int = 0
     #: How often Lambda itself failed to run it.
     failures: int = 0
+
+
+def arn_of(lane: LaneKey) -> str:
+    """Of the function as it was invoked."""
+    account, region, name, qualifier = lane
+    return function_arn(region, account, name, qualifier)
 
 
 def lane_of(event: Event) -> LaneKey:
