@@ -155,6 +155,22 @@ def test_actions_of_api_gateway_are_verbs(service, name, labels, expected) -> No
     assert (need.action, need.resource) == expected
 
 
+@pytest.mark.parametrize(
+    ("service", "name", "member", "arn"),
+    [
+        ("lambda", "ListTags", "Resource", function("f")),
+        ("lambda", "Invoke", "FunctionName", function("f")),
+        ("lambda", "GetLayerVersionByArn", "Arn", f"{LAMBDA}:layer:l:3"),
+        ("lambda", "PublishLayerVersion", "LayerName", f"{LAMBDA}:layer:l"),
+        ("lambda", "GetCodeSigningConfig", "CodeSigningConfigArn", f"{LAMBDA}:code-signing-config:c"),
+        ("logs", "ListTagsForResource", "resourceArn", f"{LOGS}:/g"),
+    ],
+)
+def test_no_other_partition_leads_past_a_policy(service, name, member, arn) -> None:
+    (need,) = needs(service, name, **{member: arn.replace("arn:aws:", "arn:aws-cn:")})
+    assert need.resource == arn
+
+
 def test_creating_a_function_needs_its_role_its_layers_and_its_tags() -> None:
     layer = f"{LAMBDA}:layer:l:1"
     create, tag, pass_role, get_layer = needs(

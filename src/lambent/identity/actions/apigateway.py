@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from lambent.arn import partition_of
 from lambent.identity.actions.passing import pass_role
-from lambent.identity.actions.table import Call, Keys, Need, Row, tag_keys
+from lambent.identity.actions.table import Call, Keys, Need, Row, same_arn, tag_keys
 
 SERVICE = "apigateway.amazonaws.com"
 _LABEL = re.compile(r"\{([^}]+)\}")
@@ -30,7 +30,7 @@ def uri(call: Call) -> str:
 
 def _escaped(label: str, value: str) -> str:
     # ARNs behind /tags/ stand escaped in policies, too.
-    return quote(value, safe="") if "arn" in label.lower() else value
+    return quote(same_arn(value), safe="") if "arn" in label.lower() else value
 
 
 def _tags(call: Call) -> Keys:

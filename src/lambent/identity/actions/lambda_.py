@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from lambent.arn import FUNCTION_NAME, function_arn
 from lambent.identity.actions.passing import pass_role
-from lambent.identity.actions.table import Call, Keys, Need, Row, tag_keys
+from lambent.identity.actions.table import Call, Keys, Need, Row, same_arn, tag_keys
 
 SERVICE = "lambda.amazonaws.com"
 #: It shares the ARN, and so the policy, of the function.
@@ -43,7 +43,7 @@ def _function(call: Call, text: str, qualifier: str | None) -> str:
 
 def layer(call: Call) -> str:
     name: str = call.params["LayerName"]
-    return name if name.startswith("arn:") else call.arn("lambda", f"layer:{name}")
+    return same_arn(name) if name.startswith("arn:") else call.arn("lambda", f"layer:{name}")
 
 
 def layer_version(call: Call) -> str:
@@ -51,8 +51,7 @@ def layer_version(call: Call) -> str:
 
 
 def layer_version_by_arn(call: Call) -> str:
-    arn: str = call.params["Arn"]
-    return arn
+    return same_arn(call.params["Arn"])
 
 
 def mapping(call: Call) -> str:
@@ -60,13 +59,11 @@ def mapping(call: Call) -> str:
 
 
 def code_signing(call: Call) -> str:
-    arn: str = call.params["CodeSigningConfigArn"]
-    return arn
+    return same_arn(call.params["CodeSigningConfigArn"])
 
 
 def tagged(call: Call) -> str:
-    arn: str = call.params["Resource"]
-    return arn
+    return same_arn(call.params["Resource"])
 
 
 # ---- condition keys ------------------------------------------------------------------------------------------------
@@ -128,7 +125,7 @@ def _pass_role(call: Call) -> Iterable[Need]:
 
 def _get_layers(call: Call) -> Iterable[Need]:
     for arn in call.params.get("Layers") or ():
-        yield Need("lambda:GetLayerVersion", arn)
+        yield Need("lambda:GetLayerVersion", same_arn(arn))
 
 
 def _tag_function(call: Call) -> Iterable[Need]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from lambent.identity.actions.table import Call, Keys, Need, Row, tag_keys
+from lambent.identity.actions.table import Call, Keys, Need, Row, same_arn, tag_keys
 
 _INSIDE = ":log-stream:"
 
@@ -26,14 +26,13 @@ def groups(call: Call) -> str:
 
 
 def tagged(call: Call) -> str:
-    arn: str = call.params["resourceArn"]
-    return arn.removesuffix(":*")
+    return same_arn(call.params["resourceArn"].removesuffix(":*"))
 
 
 def _group(call: Call) -> str:
     params = call.params
     name = params.get("logGroupName") or params.get("logGroupIdentifier") or ""
-    return name.removesuffix(":*") if name.startswith("arn:") else call.arn("logs", f"log-group:{name}")
+    return same_arn(name.removesuffix(":*")) if name.startswith("arn:") else call.arn("logs", f"log-group:{name}")
 
 
 def _tags(call: Call) -> Keys:
