@@ -1,6 +1,6 @@
 """Texts that only this region can make and read: what a client carries for it, and hands back unchanged.
 
-AES-256-GCM under a key of its own for each purpose, packed first: most of what is sealed is JSON.
+AES-256-GCM under a key of its own for each purpose; what is long is packed first, most of it being JSON.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 _VERSION = b"\x02"
 _NONCE_BYTES = 12
+#: Smaller contents are not packed: that takes longer than all else.
+_PACKED_FROM = 512
+_PLAIN, _PACKED = b"\0", b"\1"
 
 
 class Seal:
@@ -28,7 +31,8 @@ class Seal:
     def close(self, content: bytes, bound: str = "") -> str:
         """Sealed, as base64. Opens only with the same `bound`, which is not in it."""
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._cipher.encrypt(nonce, zlib.compress(content), bound.encode())
+        packed = _PLAIN + content if len(content) < _PACKED_FROM else _PACKED + zlib.compress(content)
+        sealed = self._cipher.encrypt(nonce, packed, bound.encode())
         return base64.b64encode(_VERSION + nonce + sealed).decode()
 
     def open(self, text: str, bound: str = "") -> bytes | None:
@@ -40,9 +44,10 @@ class Seal:
             nonce, sealed = raw[1 : 1 + _NONCE_BYTES], raw[1 + _NONCE_BYTES :]
             if raw[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
                 return None
-            return zlib.decompress(self._cipher.decrypt(nonce, sealed, bound.encode()))
+            packed = self._cipher.decrypt(nonce, sealed, bound.encode())
         except (ValueError, InvalidTag):
             return None
+        return packed[1:] if packed[:1] == _PLAIN else zlib.decompress(packed[1:])
 
 
 def derive(key: bytes, purpose: bytes) -> bytes:
