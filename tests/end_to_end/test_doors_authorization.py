@@ -143,6 +143,7 @@ def test_a_rest_api_calls_its_function_as_the_role_of_its_integration(region: An
     roles = {
         "GET": make_role(region, "gateway-calls", inline=allowing("lambda:InvokeFunction", resource=FUNCTION)),
         "POST": make_role(region, "gateway-may-not", inline=allowing("lambda:GetFunction")),
+        "PUT": make_role(region, "gateway-not-trusted", inline=allowing("lambda:*"), services=["lambda.amazonaws.com"]),
     }
     for verb, role in roles.items():
         method = {"restApiId": api, "resourceId": root, "httpMethod": verb}
@@ -151,3 +152,4 @@ def test_a_rest_api_calls_its_function_as_the_role_of_its_integration(region: An
     client.create_deployment(restApiId=api, stageName="prod")
     assert region.request("GET", f"/_aws/execute-api/{api}/prod/").status == 200
     assert region.request("POST", f"/_aws/execute-api/{api}/prod/").status == 500
+    assert region.request("PUT", f"/_aws/execute-api/{api}/prod/").status == 500

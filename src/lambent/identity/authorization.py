@@ -20,9 +20,20 @@ from lambent.errors import AwsError, UncodedError
 from lambent.identity import actions, circumstances
 from lambent.identity.actions import Call, Entities, Need
 from lambent.identity.circumstances import Circumstances
-from lambent.identity.policy import Decision, MalformedPolicy, Policy, PolicyKind, Principal, Question, authorize, parse
+from lambent.identity.policy import (
+    Decision,
+    Effect,
+    MalformedPolicy,
+    Policy,
+    PolicyKind,
+    Principal,
+    Question,
+    authorize,
+    evaluate,
+    parse,
+)
 from lambent.identity.policy import Reason as Why
-from lambent.identity.principals import Grants, Principals
+from lambent.identity.principals import Grants, Principals, RoleFacts
 from lambent.request import Request
 
 #: Callers remembered, and decisions of one caller; where they get more, all are forgotten and found anew.
@@ -33,6 +44,8 @@ Keys = Mapping[str, Sequence[str]]
 #: May the caller do this to a resource with this policy, under these circumstances?
 Decide = Callable[[Caller, str, str, Policy | None, Keys], Decision]
 
+#: Services that assume roles of their customers at each request, by what they call their sessions.
+_SERVICES = {"BackplaneAssumeRoleSession": "apigateway.amazonaws.com"}
 #: Services that say no resource in refusals, and use the codes of the query protocol in all they speak.
 _WITHOUT_RESOURCES = frozenset(("cloudwatch",))
 _ROOT = Decision(True, Why.ALLOWED_ROOT)
@@ -225,9 +238,9 @@ class Authorizer:
         return _LET_PASS
 
     def _named(self, caller: Caller) -> Caller:
-        """A session that a service made for itself, with the id that the role has now."""
+        """A session that a service made for itself, with the id of the role where that trusts the service."""
         role = self._principals.role(caller.principal_arn)
-        if role is None or caller.session is None:
+        if role is None or caller.session is None or not _trusts(role, caller.session.name):
             return caller
         return msgspec.structs.replace(caller, user_id=f"{role.role_id}:{caller.session.name}")
 
@@ -295,6 +308,15 @@ class Authorizer:
     def _trust_of(self, arn: str) -> Policy | None:
         role = self._principals.role(arn)
         return role.trust if role is not None else None
+
+
+def _trusts(role: RoleFacts, session_name: str) -> bool:
+    """May the service that names its sessions so assume the role?"""
+    service = _SERVICES.get(session_name, "")
+    question = Question(
+        "sts:AssumeRole", role.arn, Principal.service(service), {"aws:sourceaccount": (account_of(role.arn),)}
+    )
+    return evaluate(role.trust, question).effect is Effect.ALLOW
 
 
 def within_accounts(caller: Caller, action: str, resource: str, policy: Policy | None, keys: Keys) -> Decision:
