@@ -300,7 +300,9 @@ class KeptLogs:
 
 
 class FixedCredentials:
-    def role_credentials(self, role_arn: str, session_name: str, duration_s: int) -> Credentials:
+    def role_credentials(
+        self, role_arn: str, session_name: str, duration_s: int, function_arn: str = ""
+    ) -> Credentials:
         return Credentials("ASIA", "secret", f"token of {role_arn} {session_name}", time.time() + duration_s)
 
 

@@ -23,6 +23,8 @@ class Session(msgspec.Struct, frozen=True):
     source_identity: str = ""
     #: Unique id of the user that let a federated one in: a user who is made anew under its name is somebody else.
     issuer_id: str = ""
+    #: ARN of the function that these are the credentials of, "" without.
+    function: str = ""
     #: Whether a second factor was shown when it was made.
     mfa: bool = False
 

@@ -443,7 +443,10 @@ class KeyUseSink(Protocol):
 class CredentialIssuer(Protocol):
     """Temporary credentials of a role, for functions. Writes nothing."""
 
-    def role_credentials(self, role_arn: str, session_name: str, duration_s: int) -> Credentials: ...
+    def role_credentials(
+        self, role_arn: str, session_name: str, duration_s: int, function_arn: str = ""
+    ) -> Credentials:
+        """`function_arn`: of the function that gets them."""
 
 
 class Roles(Protocol):

@@ -310,10 +310,12 @@ def test_global_condition_keys(condition, holds) -> None:
         ({"DateGreaterThan": {"aws:TokenIssueTime": "2020-01-01T00:00:00Z"}}, True),
         ({"Bool": {"aws:MultiFactorAuthPresent": "true"}}, False),
         ({"Null": {"aws:username": "true"}}, True),
+        ({"ArnEquals": {"lambda:SourceFunctionArn": F}}, True),
+        ({"ArnEquals": {"lambda:SourceFunctionArn": f"{F}2"}}, False),
     ],
 )
 def test_condition_keys_of_sessions(condition, holds) -> None:
-    session = role_session(session=Session("one", tags=(("team", "session"),), issued_at=1_700_000_000.0))
+    session = role_session(session=Session("one", tags=(("team", "session"),), issued_at=1_700_000_000.0, function=F))
     gate = conditional(condition, session, tags={"Team": "role"})
     assert may(gate, session, "lambda", "ListFunctions") is holds
 

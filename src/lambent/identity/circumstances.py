@@ -28,6 +28,7 @@ _LASTING = frozenset(
         "aws:calledvia",
         "aws:calledviafirst",
         "aws:calledvialast",
+        "lambda:sourcefunctionarn",
     )
 )
 
@@ -50,6 +51,8 @@ def of_caller(caller: Caller, region: str, tags: Mapping[str, str]) -> dict[str,
         tags = {**tags, **dict(session.tags)}
         keys["aws:tokenissuetime"] = (_iso(session.issued_at),)
         keys["aws:multifactorauthpresent"] = ("true" if session.mfa else "false",)
+        if session.function:
+            keys["lambda:sourcefunctionarn"] = (session.function,)
         if session.source_identity:
             keys["aws:sourceidentity"] = (session.source_identity,)
     for key, value in tags.items():

@@ -61,9 +61,11 @@ class SessionTokens:
         #: (access key id, token) → what it says. Emptied when full.
         self._opened: dict[tuple[str, str], _Opened] = {}
 
-    def role_credentials(self, role_arn: str, session_name: str, duration_s: int) -> Credentials:
+    def role_credentials(
+        self, role_arn: str, session_name: str, duration_s: int, function_arn: str = ""
+    ) -> Credentials:
         facts = self._roles.role(role_arn) if self._roles is not None else None
-        session = Session(session_name, issued_at=self._clock.now())
+        session = Session(session_name, issued_at=self._clock.now(), function=function_arn)
         return self.issue(session_caller(role_arn, facts.role_id if facts else "", session), duration_s)
 
     def issue(self, caller: Caller, duration_s: int, padding: str = "") -> Credentials:

@@ -63,7 +63,7 @@ class Starter:
 
     def credentials(self, function: FunctionVersion) -> Credentials:
         """Of the function's role, the session named after the function as on AWS."""
-        return self._credentials.role_credentials(function.role, function.name, CREDENTIALS_S)
+        return self._credentials.role_credentials(function.role, function.name, CREDENTIALS_S, function.arn)
 
     def launch_spec(
         self,
