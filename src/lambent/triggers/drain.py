@@ -44,6 +44,8 @@ log = logging.getLogger(__name__)
 LOAD_AHEAD = 64
 #: Seconds that a stop waits for what runs; what does not end by then is done again at the next start.
 GRACE_S = 1.0
+#: Seconds between two lines of log about one lane.
+SILENCE_S = 10.0
 #: HTTP statuses of the invoker's errors: no room now; never, such as for an event that runs in a loop.
 THROTTLED, HOPELESS = 429, 400
 
@@ -257,7 +259,7 @@ class Drain:
             result = await self._invoker.invoke(attempt.function, _invocation(event, attempt.function))
         except AwsError as error:
             if error.status == HOPELESS:
-                log.warning("An event of %s is given up: %s", lane.key[2], error)
+                self._warn(lane, "it is given up", error)
                 await self._end(attempt, Condition.RETRIES_EXHAUSTED)
             else:
                 self._refused(attempt, error)
@@ -287,12 +289,19 @@ class Drain:
             lane.refusals += 1
             lane.paused_until = now + retry.backoff_s(lane.refusals)
         if error.status != THROTTLED:
-            log.warning("An event of %s could not be run and is tried again later: %s", lane.key[2], error)
+            self._warn(lane, "it is tried again later", error)
             self._fail(lane, waiting)
         elif lane.forgotten:
             self._drop(waiting)
         else:
             lane.ready.appendleft(waiting)
+
+    def _warn(self, lane: Lane, outcome: str, error: AwsError) -> None:
+        """Not of each of a thousand events that have the same trouble."""
+        now = self._clock.monotonic()
+        if now >= lane.silent_until:
+            lane.silent_until = now + SILENCE_S
+            log.warning("An event of %s met an error, %s: %s", lane.arn, outcome, error)
 
     def _fail(self, lane: Lane, waiting: Waiting) -> None:
         """It could not be done, through no fault of its function."""
@@ -308,7 +317,7 @@ class Drain:
         lane.add(waiting, self._clock.now())
 
     async def _end(self, attempt: _Attempt, condition: Condition, result: InvokeResult | None = None) -> None:
-        waiting, event, rules = attempt.waiting, attempt.event, attempt.rules
+        waiting, rules = attempt.waiting, attempt.rules
         succeeded = condition is Condition.SUCCESS
         target = rules.on_success if succeeded else rules.on_failure
         if target:
@@ -318,7 +327,7 @@ class Drain:
                 # The disk, not the target: the event is done once more, rather than its record lost.
                 raise
             except AwsError as error:
-                log.warning("%s did not take the record of %s: %s", target, event.request_id, error)
+                self._warn(attempt.lane, f"{target} did not take the record", error)
                 self._metrics.count(attempt.lane.arn, "DestinationDeliveryFailures")
         if succeeded:
             self._queue.finish(waiting)

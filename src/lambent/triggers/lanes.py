@@ -29,6 +29,8 @@ class Lane:
         #: Times in a row that Lambda could not run anything of this lane, and until when that keeps it still.
         self.refusals = 0
         self.paused_until = 0.0
+        #: Its troubles are not told of before then.
+        self.silent_until = 0.0
         #: The function, version or alias is gone: what its workers still do goes nowhere.
         self.forgotten = False
 
