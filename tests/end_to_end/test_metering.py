@@ -207,6 +207,45 @@ def test_the_aws_cli_shows_the_statistics(region: Any, load: dict[str, list[str]
     assert point["Unit"] == "Count"
 
 
+@pytest.mark.slow
+def test_events_are_counted_as_they_come_and_as_they_end(region: Any, load: dict[str, list[str]]) -> None:
+    deploy(region, "queued")
+    client = region.client("lambda")
+    client.put_function_event_invoke_config(FunctionName="queued", MaximumRetryAttempts=0)
+    for event in ({}, {}, {"fail": True}):
+        client.invoke(FunctionName="queued", InvocationType="Event", Payload=json.dumps(event).encode())
+    wait_until(lambda: metric(region, "AsyncEventsDropped", "Sum", FunctionName="queued") == 1)
+    wait_until(lambda: metric(region, "Invocations", "Sum", FunctionName="queued") == 3)
+    assert metric(region, "AsyncEventsReceived", "Sum", FunctionName="queued") == 3
+    assert metric(region, "AsyncEventAge", "SampleCount", FunctionName="queued") == 3
+    assert [line["requests"] for line in ledger(region) if line["function"] == "queued"] == [3]
+
+
+@pytest.mark.slow
+def test_provisioned_concurrency_is_counted_and_priced_as_such(region: Any, load: dict[str, list[str]]) -> None:
+    deploy(region, "ready")
+    client = region.client("lambda")
+    version = client.publish_version(FunctionName="ready")["Version"]
+    client.get_waiter("published_version_active").wait(FunctionName="ready", Qualifier=version)
+    asked = {"FunctionName": "ready", "Qualifier": version}
+    client.put_provisioned_concurrency_config(**asked, ProvisionedConcurrentExecutions=1)
+    wait_until(lambda: client.get_provisioned_concurrency_config(**asked)["Status"] == "READY")
+    with ThreadPoolExecutor(2) as threads:
+        events = [b'{"sleep": 0.3}'] * 2
+        list(threads.map(lambda event: client.invoke(**asked, Payload=event), events))
+    resource = {"FunctionName": "ready", "Resource": f"ready:{version}"}
+    assert metric(region, "ProvisionedConcurrencyInvocations", "Sum", **resource) == 1
+    assert metric(region, "ProvisionedConcurrencySpilloverInvocations", "Sum", **resource) == 1
+    wait_until(lambda: metric(region, "ProvisionedConcurrencyUtilization", "Maximum", **resource) == 1)
+    (line,) = [line for line in ledger(region) if (line["function"], line["version"]) == ("ready", version)]
+    assert line["kept_gb_seconds"] > 0
+    assert line["gb_seconds"] == pytest.approx(line["billed_ms"] / 1000 / 8)
+    # Half of it ran under provisioned concurrency, which is cheaper to run and costs to keep.
+    assert 0 < line["cost"]["duration"] < line["gb_seconds"] * 0.0000166667
+    assert line["cost"]["provisioned"] > 0
+    client.delete_provisioned_concurrency_config(**asked)
+
+
 # ---- metrics in logs -------------------------------------------------------------------------------------------
 
 
