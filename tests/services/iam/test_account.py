@@ -94,6 +94,7 @@ def test_details_are_filtered_and_come_in_pages(iam: Any, furnished: str) -> Non
     assert found(MaxItems=3) + found(Marker=first["Marker"]) == found()
 
 
+@pytest.mark.slow
 def test_aliases_and_what_there_is_outlive_a_restart(region: Any, iam: Any) -> None:
     iam.create_account_alias(AccountAlias="lasting")
     iam.create_user(UserName="lasting")

@@ -57,6 +57,7 @@ def first(region: Any) -> Tenant:
 # ---- made by the operator --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_root_key_of_a_new_account_is_believed_at_once_and_after_a_restart(start_region: Any) -> None:
     region = start_region()
     account = made(region, THIRD)
@@ -90,6 +91,7 @@ def test_nobody_but_the_operator_makes_accounts(region: Any, other: Tenant) -> N
         assert region.request("POST", "/_lambent/accounts", body, sign="lambent").status == status
 
 
+@pytest.mark.slow
 def test_the_command_makes_and_lists_accounts(region: Any) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "lambent.cli", "accounts", *arguments, "--data-dir", str(region.data_dir)]

@@ -277,3 +277,16 @@ def test_tampered_tokens_and_tokens_of_other_keys_are_nobodys(region: Any, admin
         with pytest.raises(ClientError) as error:
             with_key(region, "sts", credentials).get_caller_identity()
         assert refusal(error)[0] == "InvalidClientTokenId"
+
+
+@pytest.mark.slow
+def test_without_authorization_any_role_is_assumed_by_anybody(start_region: Any) -> None:
+    region = start_region("--auth", "off")
+    sts = region.client("sts", aws_access_key_id="test", aws_secret_access_key="test")
+    arn = f"arn:aws:iam::{ACCOUNT}:role/nowhere/to-be-found"
+    answer = sts.assume_role(RoleArn=arn, RoleSessionName="mine", DurationSeconds=43200)
+    assert answer["AssumedRoleUser"]["Arn"] == f"arn:aws:sts::{ACCOUNT}:assumed-role/to-be-found/mine"
+    assert with_key(region, "sts", answer["Credentials"]).get_caller_identity()["Arn"].endswith("to-be-found/mine")
+    with pytest.raises(ClientError) as error:
+        sts.assume_role(RoleArn="arn:aws:iam::111122223333:role/theirs", RoleSessionName="mine")
+    assert refusal(error)[0] == "AccessDenied"

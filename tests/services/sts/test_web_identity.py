@@ -13,7 +13,6 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
-from conftest import Region
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
 from sts_support import ACCOUNT, allow, refusal, role, trusting, with_key
@@ -53,21 +52,19 @@ def key_server() -> Iterator[str]:
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def region(tmp_path_factory: pytest.TempPathFactory, key_server: str) -> Iterator[Region]:
-    data_dir = tmp_path_factory.mktemp("region") / "data"
-    data_dir.mkdir(mode=0o700)
-    keys = data_dir.parent / "jwks.json"
+@pytest.fixture(scope="module", autouse=True)
+def _configuration(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, key_server: str) -> None:
+    """Comes before `region`, which reads the module's options."""
+    folder = tmp_path_factory.mktemp("configuration")
+    keys, file = folder / "jwks.json", folder / "lambent.toml"
     keys.write_text(json.dumps(KeySet([KEY]).as_dict(private=False)))
-    (data_dir / "lambent.toml").write_text(
+    file.write_text(
         f'[oidc."{ISSUER}"]\nclient-ids = ["{AUDIENCE}", "other"]\njwks = "{keys}"\n'
         f'[oidc."{key_server}"]\nclient-ids = ["{AUDIENCE}"]\n'
         f'[oidc."https://direct.example"]\nclient-ids = ["{AUDIENCE}"]\njwks = "{key_server}/keys"\n'
         f'[oidc."https://gone.example"]\nclient-ids = ["{AUDIENCE}"]\njwks = "{keys}.gone"\n'
     )
-    running = Region(data_dir).start()
-    yield running
-    running.stop()
+    request.module.REGION_OPTIONS = ("--config", str(file))
 
 
 @pytest.fixture(scope="module")

@@ -96,6 +96,7 @@ class _Reading:
     def __init__(self, entities: Entities, tx: Connection, account: str) -> None:
         self._store = entities.store
         self._uses = entities.uses
+        self._uses = entities.uses
         self._tx = tx
         self._account = account
         self._attached = self._store.reference_counts(tx, account, Relation.ATTACHED)
