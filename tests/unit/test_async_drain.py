@@ -272,16 +272,16 @@ def test_a_new_start_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     async def main() -> None:
         async with opened(tmp_path, clock) as first:
             first.behaviour = lambda invocation: FAILS
-            ids = [await first.send(b'{"n": %d}' % number) for number in range(300)]
+            ids = [await first.send(b'{"n": %d}' % number) for number in range(150)]
             await first.settle()
         async with opened(tmp_path, clock) as second:
-            assert second.waiting == 300
+            assert second.waiting == 150
             await second.advance(59)
             assert second.runs == []
             await second.advance(1)
             assert sorted(request_id for _, request_id, _ in second.runs) == sorted(ids)
             assert set(conditions(second)) == {("Success", 2)}
-            assert {json.loads(delivery.body)["requestPayload"]["n"] for delivery in second.delivered} == {*range(300)}
+            assert {json.loads(delivery.body)["requestPayload"]["n"] for delivery in second.delivered} == {*range(150)}
         async with opened(tmp_path, clock) as third:
             assert third.waiting == 0
 

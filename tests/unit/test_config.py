@@ -88,3 +88,12 @@ def test_issuers_that_cannot_be_are_refused(tmp_path: Path, oidc: object, senten
     with pytest.raises(ConfigError) as refusal:
         load(tmp_path, oidc=oidc)
     assert str(refusal.value).startswith(sentence)
+
+
+def test_localstacks_variable_for_retries_counts_where_ours_is_not_given() -> None:
+    theirs = {"LAMBDA_RETRY_BASE_DELAY_SECONDS": "2"}
+    assert Config.load({}, environ=theirs).async_retry_base_delay == 2.0
+    assert Config.load({}, environ={**theirs, "LAMBENT_ASYNC_RETRY_BASE_DELAY": "3"}).async_retry_base_delay == 3.0
+    assert Config.load({"async_retry_base_delay": 4.0}, environ=theirs).async_retry_base_delay == 4.0
+    with pytest.raises(ConfigError, match="--async-retry-base-delay must be 0 or more"):
+        Config.load({"async_retry_base_delay": -1}, environ={})

@@ -59,7 +59,7 @@ class EventQueue:
         self._work = asyncio.Event()
         self._urgent = asyncio.Event()
         self._writing = asyncio.Lock()
-        self._stopping = False
+        self._stopping = asyncio.Event()
         # Set by start
         self._last_id = 0
         self._on_accepted: Callable[[Sequence[Waiting]], None]
@@ -75,7 +75,7 @@ class EventQueue:
 
     async def stop(self) -> None:
         """Write what is left."""
-        self._stopping = True
+        self._stopping.set()
         self._work.set()
         self._urgent.set()
         if self._writer is not None:
@@ -98,7 +98,7 @@ class EventQueue:
 
     async def accept(self, event: Event) -> None:
         """Returns once it is on disk."""
-        if self._stopping:
+        if self._stopping.is_set():
             raise StorageError("The region is stopping and takes no more events.")
         now = self._clock.now()
         self._last_id += 1
@@ -143,12 +143,13 @@ class EventQueue:
             async with self._writing:
                 batch = self._take()
                 written = batch is None or await self._write(batch)
-            if self._stopping:
+            if self._stopping.is_set():
                 if batch is None:
                     return
                 self._work.set()
             elif not written:
-                await asyncio.sleep(RETRY_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), RETRY_S)
 
     def _take(self) -> _Batch | None:
         """What is to be written now; None for nothing."""
@@ -199,7 +200,7 @@ class EventQueue:
         """Acceptance is refused; the rest is written with the next batch."""
         log.error("%d asynchronous events could not be stored: %s", len(batch.accepted), error)
         self._refuse(batch, error)
-        if not self._stopping:
+        if not self._stopping.is_set():
             self._next.postponed = {**batch.postponed, **self._next.postponed}
             self._next.finished |= batch.finished
             self._work.set()

@@ -58,7 +58,7 @@ CURRENT_RUNTIMES = frozenset(
 _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "PublishTo": (bool, "capacity providers do not exist here."),
     "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "snapshots cannot be taken yet."),
-    "DeadLetterConfig": (lambda value: value.get("TargetArn"), "asynchronous invocations do not exist yet."),
+    "DeadLetterConfig": (lambda value: value.get("TargetArn"), "there are no queues and topics yet."),
     "ImageConfig": (lambda value: any(value.values()), "container images cannot be run yet; use PackageType Zip."),
     "CapacityProviderConfig": (bool, "capacity providers do not exist here."),
     "DurableConfig": (bool, "durable functions do not exist yet."),
