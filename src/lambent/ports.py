@@ -200,7 +200,7 @@ class FunctionCalls(Protocol):
         """May `asker` invoke the function at `arn`? From memory: no database stands on this path."""
 
     async def call(
-        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""
+        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = "", tenant_id: str = ""
     ) -> InvokeResult:
         """Resolve, check and run it to its end.
 

@@ -196,3 +196,18 @@ def test_a_runtime_that_is_not_built_is_told_when_it_is_to_be_installed(tmp_path
 def test_doctor_names_the_level_reached(region) -> None:
     level = region.request("GET", "/_lambent/health").json()["isolation"]["summary"]
     assert f"Isolation: {level}" in lambent("doctor").stdout
+
+
+def test_environments_are_listed(here):
+    assert lambent("invoke", *here, "hello").returncode == 0
+    table = lambent("status", *here, "--environments")
+    assert table.returncode == 0
+    [row] = [line for line in table.stdout.splitlines() if " hello " in line]
+    assert "$LATEST" in row
+    [found] = json.loads(lambent("status", *here, "--environments", "--json").stdout)
+    assert found["id"].startswith(row.split()[0])
+    assert (found["function"], found["tenant"], found["provisioned"]) == ("hello", "", False)
+    assert found["state"] in ("ready", "frozen")
+    assert found["invocations"] >= 1
+    assert 0 < found["memory_mb"] <= found["memory_limit_mb"] == 128
+    assert 0 <= found["idle_s"] <= found["age_s"]

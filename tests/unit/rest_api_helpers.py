@@ -63,7 +63,7 @@ class Functions:
         self.gate: asyncio.Event | None = None
 
     async def call(
-        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""
+        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = "", tenant_id: str = ""
     ) -> InvokeResult:
         self.events.append((arn, json.loads(payload)))
         self.askers.append(asker)

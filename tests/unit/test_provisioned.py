@@ -14,7 +14,7 @@ import pytest
 
 from lambent.clock import TestClock
 from lambent.invoke.admission import Admission
-from lambent.invoke.errors import TooManyRequestsException
+from lambent.invoke.errors import TenantIdRefused, TooManyRequestsException
 from lambent.invoke.provisioning import INIT_FAILED, NO_MEMORY
 from lambent.invoke.starts import AT_ONCE
 from lambent.ports import FunctionVersion, Provision
@@ -258,6 +258,43 @@ def test_so_many_are_started_at_once_and_the_rest_wait_their_turn(tmp_path: Path
         await b.settle(lambda: b.invoker.statistics()["launching"] == 0)
         assert b.invoker.statistics()["starts_waiting"] == 0
         assert len(b.launcher.launched) <= count + 1
+
+    run(tmp_path, scenario)
+
+
+def test_tenants_together_have_so_many_environments(tmp_path: Path) -> None:
+    shared = function(per_tenant=True)
+
+    async def scenario(b: Bench) -> None:
+        for tenant in "abcdefgh":
+            await b.invoker.invoke(shared, invocation(1, tenant_id=tenant))
+        tenants = [each["tenant"] for each in b.invoker.environments()]
+        assert len(tenants) == 5
+        assert "h" in tenants
+
+    run(tmp_path, scenario, account_concurrency=2)
+
+
+@pytest.mark.parametrize("tenant", ["", "a\0b", "ü", "x" * 257, "a\n"])
+def test_whoever_asks_for_no_tenant_or_for_none_that_can_be_is_refused(tmp_path: Path, tenant: str) -> None:
+    async def scenario(b: Bench) -> None:
+        with pytest.raises(TenantIdRefused):
+            await b.invoker.invoke(function(per_tenant=True), invocation(1, tenant_id=tenant))
+        assert b.invoker.statistics()["running"] == 0
+
+    run(tmp_path, scenario)
+
+
+def test_starts_that_were_called_off_do_not_count_against_the_rate(tmp_path: Path) -> None:
+    async def scenario(b: Bench) -> None:
+        b.launcher.gate = asyncio.Event()
+        calls = [asyncio.create_task(b.invoker.invoke(function(), invocation(1))) for _ in range(200)]
+        await asyncio.sleep(0)
+        b.launcher.gate.set()
+        await asyncio.gather(*calls)
+        await b.settle(lambda: b.invoker.statistics()["launching"] == 0)
+        left = b.invoker._admissions["000000000000", "us-east-1"].loads["hello"].start_tokens
+        assert left >= 1000 - len(b.launcher.launched)
 
     run(tmp_path, scenario)
 

@@ -10,6 +10,8 @@ requests a second for each unit of it, spills over to what the function may run 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from lambent.invoke.errors import ThrottleReason, TooManyRequestsException
 
 #: Concurrency that reservations must leave to functions without one.
@@ -202,11 +204,22 @@ class Admission:
             raise TooManyRequestsException(reason)
         load.start_tokens -= 1.0
 
+    def return_start(self, function: str) -> None:
+        """A start that was taken did not take place."""
+        load = self._functions.get(function)
+        if load is not None:
+            load.start_tokens = min(float(START_BURST), load.start_tokens + 1.0)
+
     def forget(self, function: str) -> None:
         """The function is gone. What it still runs is released as it ends."""
         load = self._functions.pop(function, None)
         if load is not None:
             self._set_aside -= _set_aside(load)
+
+    @property
+    def loads(self) -> Mapping[str, FunctionLoad]:
+        """By function."""
+        return self._functions
 
     def take_peaks(self) -> tuple[dict[str, int], int, int]:
         """Since the last call: the most by function, the most together, the most of functions without a reservation."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
+import re
 
 from lambent.errors import AwsError
 from lambent.ports import FunctionVersion
+
+_TENANT_ID = re.compile(r"[a-zA-Z0-9._:/=+\-@ ]{1,256}")
 
 
 class ThrottleReason(enum.StrEnum):
@@ -65,8 +68,8 @@ class ServiceException(AwsError):
 
 
 def check_tenant(function: FunctionVersion, tenant_id: str) -> None:
-    """Raises TenantIdRefused where one is missing or means nothing."""
-    if function.per_tenant and not tenant_id:
+    """Raises TenantIdRefused where one is missing or means nothing. What asks may be a gateway that checked nothing."""
+    if function.per_tenant and _TENANT_ID.fullmatch(tenant_id) is None:
         raise TenantIdRefused.missing()
     if tenant_id and not function.per_tenant:
         raise TenantIdRefused.needless()

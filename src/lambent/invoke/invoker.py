@@ -57,6 +57,9 @@ _NO_MEMORY_LEFT = (
 )
 
 
+#: Environments that tenants may have together, in halves of the account's concurrency: AWS keeps 2,500 for each 1,000.
+_TENANT_SHARE = 5
+
 #: The kernel's names of machines → AWS's.
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -282,7 +285,9 @@ class Invoker:
         group = None
         try:
             group = self._pool.group(key, job.function.memory_mb, job.function, now)
-            group.tenant_id = job.invocation.tenant_id
+            if job.function.per_tenant:
+                group.tenant_id = job.invocation.tenant_id
+                self._act(self._pool.trim_tenants(_TENANT_SHARE * self._account_concurrency // 2, now))
             if self._pool.needs_start(group):
                 job.admission.take_start(job.load, now)
             decisions = self._pool.wait(group, job, now)
@@ -345,6 +350,8 @@ class Invoker:
         while self._launching < AT_ONCE and (start := self._starts.pop()) is not None:
             if len(start.group.waiting) < start.group.coming:
                 # Those who waited for it were served by others.
+                function = start.group.about
+                self._admission(function.account, function.region).return_start(function.name)
                 self._act(self._pool.cancel(start, self._clock.monotonic()))
             else:
                 self._start(start)

@@ -317,6 +317,17 @@ class Pool(Generic[E, J]):
             decisions.append(self._evict(victim))
         return decisions + self._feed_hungry(now)
 
+    def trim_tenants(self, limit: int, now: float) -> list[Decision[E, J]]:
+        """Evict idle environments of tenants, those worth least, until one more stays within `limit`."""
+        groups = [group for group in self._groups.values() if group.tenant_id]
+        excess = sum(len(group.idle) + len(group.busy) + group.coming for group in groups) + 1 - limit
+        decisions: list[Decision[E, J]] = []
+        while excess > 0 and (idle := [group for group in groups if group.idle]):
+            victim = min(idle, key=lambda group: group.worth(now) / len(group.idle)).idle[0]
+            decisions.append(self._evict(victim, "tenants have too many environments"))
+            excess -= 1
+        return decisions
+
     def retire(self, key: str) -> list[Decision[E, J]]:
         """The version is no longer current. Requests under way and waiting are still served by its environments."""
         group = self._groups.get(key)

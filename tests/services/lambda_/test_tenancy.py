@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from lambda_helpers import zipped
@@ -112,3 +113,28 @@ def test_neither_urls_nor_provisioned_concurrency(client: Any, tenants: str, ref
         status, code, message = refused(call, FunctionName=tenants, **params)
         assert (status, code) == (400, "InvalidParameterValueException")
         assert "tenancy configuration" in message
+
+
+def test_a_rest_api_says_for_whom_it_asks(client: Any, region: Any, tenants: str) -> None:
+    arn = client.get_function_configuration(FunctionName=tenants)["FunctionArn"]
+    client.add_permission(
+        FunctionName=tenants, StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+    gateway = region.client("apigateway")
+    api = gateway.create_rest_api(name=tenants)["id"]
+    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
+    method = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
+    gateway.put_method(**method, authorizationType="NONE", requestParameters={"method.request.header.customer": False})
+    gateway.put_integration(
+        **method,
+        type="AWS_PROXY",
+        integrationHttpMethod="POST",
+        uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations",
+        requestParameters={"integration.request.header.X-Amz-Tenant-Id": "method.request.header.customer"},
+    )
+    gateway.create_deployment(restApiId=api, stageName="test")
+    host = f"{api}.execute-api.us-east-1.localhost:{urlsplit(region.url).port}"
+    assert region.request("GET", "/test/", headers={"Host": host}).status == 500
+    # What the function returns is no answer to a browser; that it ran is seen below.
+    assert region.request("GET", "/test/", headers={"Host": host, "Customer": "blue"}).status == 502
+    assert invoke(client, tenants, "blue")["seen"] == ["blue", "blue"]

@@ -25,7 +25,7 @@ class Calls:
         return self._directory.find(*key, qualifier)
 
     async def call(
-        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = ""
+        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = "", tenant_id: str = ""
     ) -> InvokeResult:
         function = self.resolve(arn)
         if function is None:
@@ -33,5 +33,6 @@ class Calls:
         if not self.allows(arn, asker):
             raise AccessDeniedException(f"{asker.principal} is not allowed to invoke {arn}.")
         return await self._invoker.invoke(
-            function, Invocation(request_id=request_id, payload=payload, invoked_arn=arn, trace_id=trace_id)
+            function,
+            Invocation(request_id=request_id, payload=payload, invoked_arn=arn, trace_id=trace_id, tenant_id=tenant_id),
         )

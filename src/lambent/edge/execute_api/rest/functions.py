@@ -50,10 +50,20 @@ class TimedCalls:
         #: Those that nobody waits for any more; the loop alone would not keep them.
         self._left: set[asyncio.Task[InvokeResult]] = set()
 
-    async def call(self, arn: str, asker: Asker, payload: bytes, exchange: Exchange, timeout_s: float) -> InvokeResult:
+    async def call(
+        self,
+        arn: str,
+        asker: Asker,
+        payload: bytes,
+        exchange: Exchange,
+        timeout_s: float,
+        tenant_id: str = "",
+    ) -> InvokeResult:
         """Raises TimeoutError, and what `FunctionCalls.call` raises."""
         facts = exchange.facts
-        call = self._functions.call(arn, asker, payload, request_id=facts.request_id, trace_id=facts.trace_id)
+        call = self._functions.call(
+            arn, asker, payload, request_id=facts.request_id, trace_id=facts.trace_id, tenant_id=tenant_id
+        )
         task = asyncio.create_task(call, name="function behind an API")
         try:
             done, _ = await asyncio.wait((task,), timeout=timeout_s)

@@ -16,6 +16,7 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.functions import TimedCalls, function_arn, integration_asker
 from lambent.edge.execute_api.rest.integrations.answers import converted
+from lambent.edge.execute_api.rest.mapping import Sources
 from lambent.edge.http_events import payload_v1
 from lambent.edge.http_events.bodies import BinaryMediaTypes
 from lambent.edge.http_events.request_facts import text_of
@@ -26,6 +27,7 @@ from lambent.ports import InvokeResult
 from lambent.request import Response
 from lambent.services.apigateway.domain import Integration
 
+_TENANT_ID = "integration.request.header.x-amz-tenant-id"
 _EVERYTHING = BinaryMediaTypes(("*/*",))
 
 
@@ -58,7 +60,7 @@ class LambdaProxy:
         timeout_s = integration.timeout_ms / 1000
         asker = integration_asker(exchange, integration.credentials)
         try:
-            result = await self._calls.call(arn, asker, event, exchange, timeout_s)
+            result = await self._calls.call(arn, asker, event, exchange, timeout_s, _tenant_id(exchange, integration))
             exchange.integration_status = 200
         except TimeoutError:
             raise GatewayError(
@@ -73,6 +75,14 @@ class LambdaProxy:
         exchange.integration_request_id = result.record.request_id
         exchange.log.info(f"Received response. Status: 200, Integration latency: {exchange.integration_latency_ms} ms")
         return result
+
+
+def _tenant_id(exchange: Exchange, integration: Integration) -> str:
+    """What the API maps to the header that tells Lambda for whom a function runs; all other headers go into events."""
+    for target, expression in integration.request_parameters.items():
+        if target.lower() == _TENANT_ID:
+            return Sources(exchange).value(expression) or ""
+    return ""
 
 
 def _event(exchange: Exchange, integration: Integration) -> bytes:
