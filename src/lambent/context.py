@@ -21,6 +21,8 @@ class Session(msgspec.Struct, frozen=True):
     #: Seconds since the epoch.
     issued_at: float = 0.0
     source_identity: str = ""
+    #: ARN of the identity provider whose user holds it, "" without.
+    provider: str = ""
     #: Unique id of the user that let a federated one in: a user who is made anew under its name is somebody else.
     issuer_id: str = ""
     #: ARN of the function that these are the credentials of, "" without.
@@ -38,7 +40,7 @@ class Caller(msgspec.Struct, frozen=True):
     #: What STS GetCallerIdentity calls UserId.
     user_id: str
     access_key_id: str
-    #: root | user | role | federated | anonymous. A root may do everything in its account, so nobody becomes one by default.
+    #: root | user | role | federated | anonymous. A root may do everything in its account, so nobody is one by default.
     kind: str = "user"
     #: Of the user or role whose policies count, without its path; of a federated user, whoever let it in. "" for root.
     name: str = ""
