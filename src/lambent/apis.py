@@ -13,7 +13,7 @@ from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.gate import Gate
 from lambent.edge.http_proxy import HttpProxy
 from lambent.identity.authorization import Decide, within_accounts
-from lambent.ports import FunctionCalls, LogSink
+from lambent.ports import FunctionCalls, LogSink, Roles
 from lambent.services.apigateway.service import ApiGatewayService
 from lambent.services.apigatewayv2.service import ApiGatewayV2Service
 from lambent.storage.database import Database
@@ -29,12 +29,13 @@ class Apis:
         functions: FunctionCalls,
         gate: Gate,
         decide: Decide = within_accounts,
+        roles: Roles | None = None,
         logs: LogSink,
         clock: Clock,
         workers: Executor,
         host_suffix: str,
     ) -> None:
-        self._rest = ApiGatewayService(database=database, clock=clock, decide=decide)
+        self._rest = ApiGatewayService(database=database, clock=clock, decide=decide, roles=roles)
         self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
         self._proxy = HttpProxy()
         access_logs = AccessLogs(logs, clock)

@@ -50,6 +50,7 @@ from lambent.identity.authorization import Authorizer
 from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.log_access import LogAccess
 from lambent.identity.messages import AuthorizationMessages
+from lambent.identity.role_checks import CheckedRoles
 from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
@@ -62,7 +63,6 @@ from lambent.services.billing.ledger import Ledger
 from lambent.services.cloudwatch.service import CloudWatchService
 from lambent.services.iam.service import IamService
 from lambent.services.lambda_.code import links
-from lambent.services.lambda_.execution_roles import ExecutionRoles, RoleCheck
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.logs.operations import LogsOperations
@@ -81,8 +81,6 @@ log = logging.getLogger(__name__)
 
 #: A request leaves some hundred objects to count and hardly a cycle: looking less often keeps it out of the tail.
 GC_THRESHOLDS = (20_000, 20, 20)
-#: What `--auth` means for the roles that functions are given.
-ROLE_CHECKS = {AuthMode.STRICT: RoleCheck.ENFORCED, AuthMode.AUDIT: RoleCheck.LOGGED, AuthMode.OFF: RoleCheck.NONE}
 
 
 class RegionFailed(Exception):
@@ -204,6 +202,7 @@ class App:
         await cloudwatch.start(invoker)
         await ledger.start()
 
+        roles = CheckedRoles(iam.directory, config.auth)
         readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
         stack.push_async_callback(readiness.stop)
         moved = MovableClock() if config.test_clock else None
@@ -220,7 +219,7 @@ class App:
             host_suffix=config.host_suffix,
             use_runtime=readiness.use,
             file_systems=FileSystems(tuple(config.efs), self.isolation.no_file_systems),
-            roles=ExecutionRoles(iam.directory, ROLE_CHECKS[config.auth]),
+            roles=roles,
             decide=authorizer.decide,
         )
         await functions.start()
@@ -260,6 +259,7 @@ class App:
                 functions=functions.calls,
                 gate=access.gate,
                 decide=authorizer.decide,
+                roles=roles,
                 logs=logs,
                 clock=self._clock,
                 workers=workers,

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from apigateway_helpers import ACCOUNT, Api, Refusal, bad, conflict, missing, replace, told
 
+from tests.roles import ROLE, make_role
+
 POLICY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "execute-api:Invoke", "Resource": "execute-api:/*"}],
@@ -186,18 +188,26 @@ def test_apis_of_another_region_and_account_are_not_seen(region: Any, api: Api, 
     assert refused(elsewhere.get_rest_api, restApiId=api.id)[0] == 404
 
 
-def test_account_settings_hold_the_role_for_logs(client: Any, refused: Refusal) -> None:
+def test_account_settings_hold_the_role_for_logs(region: Any, client: Any, refused: Refusal) -> None:
+    make_role(region, "distrusting", services=["lambda.amazonaws.com"])
     fresh = told(client.get_account())
     assert fresh == {
         "throttleSettings": {"burstLimit": 5000, "rateLimit": 10000.0},
         "features": [],
         "apiKeyVersion": "4",
     }
-    role = f"arn:aws:iam::{ACCOUNT}:role/logs"
+    role = ROLE
     assert client.update_account(patchOperations=replace("/cloudwatchRoleArn", role))["cloudwatchRoleArn"] == role
     assert client.get_account()["cloudwatchRoleArn"] == role
     status, code, _ = refused(client.update_account, patchOperations=replace("/cloudwatchRoleArn", "logs"))
     assert (status, code) == (400, "BadRequestException")
+    for unfit in ("nobody", "distrusting"):
+        status, code, message = refused(
+            client.update_account,
+            patchOperations=replace("/cloudwatchRoleArn", f"arn:aws:iam::{ACCOUNT}:role/{unfit}"),
+        )
+        assert (status, code) == (400, "BadRequestException")
+        assert message.startswith("The role ARN does not have required permissions configured.")
     cleared = client.update_account(patchOperations=[{"op": "remove", "path": "/cloudwatchRoleArn"}])
     assert "cloudwatchRoleArn" not in cleared
 
@@ -235,7 +245,7 @@ def test_apis_stages_and_settings_outlive_a_restart(region: Any) -> None:
     api = Api(client, tags={"kept": "yes"})
     api.mock()
     deployment = api.deployed(variables={"color": "blue"})
-    role = f"arn:aws:iam::{ACCOUNT}:role/logs"
+    role = ROLE
     client.update_account(patchOperations=replace("/cloudwatchRoleArn", role))
     before = told(client.get_resources(restApiId=api.id, embed=["methods"]))
     client = region.restart().client("apigateway")

@@ -15,6 +15,7 @@ import pytest
 from serving_helpers import ACCOUNT, Deployed, make_function, uri_of
 
 from tests.conftest import wait_until
+from tests.roles import ROLE
 
 pytestmark = pytest.mark.slow
 
@@ -480,8 +481,7 @@ def test_access_and_execution_logs_appear_in_cloudwatch(region: Any, function: s
     api.proxy(function, "logged")
     logs = region.client("logs")
     logs.create_log_group(logGroupName="access")
-    role = f"arn:aws:iam::{ACCOUNT}:role/logs"
-    patch = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": role}]
+    patch = [{"op": "replace", "path": "/cloudwatchRoleArn", "value": ROLE}]
     api.client.update_account(patchOperations=patch)
     api.deploy()
     api.client.update_stage(

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from apigateway_helpers import ACCOUNT, Api, Refusal, bad, conflict, missing, replace, told
 
+from tests.roles import ROLE
+
 NO_STAGE = missing("Invalid stage identifier specified")
 LOGS = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:access"
 
@@ -204,7 +206,7 @@ def test_logs_need_the_role_of_the_account(client: Any, staged: Api, refused: Re
     for operations in (access, replace("/*/*/logging/loglevel", "INFO")):
         call = {"restApiId": staged.id, "stageName": "prod", "patchOperations": operations}
         assert refused(client.update_stage, **call) == need
-    client.update_account(patchOperations=replace("/cloudwatchRoleArn", f"arn:aws:iam::{ACCOUNT}:role/logs"))
+    client.update_account(patchOperations=replace("/cloudwatchRoleArn", ROLE))
     changed = patch(client, staged, *access, *replace("/*/*/logging/loglevel", "INFO"))
     assert changed["accessLogSettings"] == {"format": "$context.requestId $context.status", "destinationArn": LOGS}
     assert changed["methodSettings"]["*/*"]["loggingLevel"] == "INFO"

@@ -105,7 +105,7 @@ def test_a_function_that_is_not_there_is_missed_before_its_role(client: Any, ref
 def test_audit_lets_pass_what_it_logs(start_region: Callable[..., Any], name: str) -> None:
     region = start_region("--auth", "audit")
     assert region.client("lambda").create_function(**definition(name, Role=MISSING))["Role"] == MISSING
-    assert f"Lambda cannot assume {MISSING}" in region.log()
+    assert f"lambda.amazonaws.com cannot assume {MISSING}" in region.log()
 
 
 @pytest.mark.slow

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
+from lambent.identity.role_checks import AnyRole
+from lambent.ports import Roles
 from lambent.services.apigateway.changes import Apis
 from lambent.services.apigateway.operations.account import AccountOperations, TagOperations
 from lambent.services.apigateway.operations.authorizers import AuthorizerOperations
@@ -26,7 +28,9 @@ from lambent.storage.database import Database
 
 
 class ApiGatewayService:
-    def __init__(self, *, database: Database, clock: Clock, decide: Decide = within_accounts) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, decide: Decide = within_accounts, roles: Roles | None = None
+    ) -> None:
         """`decide`: may a caller pass the roles that stand inside of definitions?"""
         #: What the data plane reads.
         self.snapshots = Snapshots()
@@ -44,7 +48,7 @@ class ApiGatewayService:
             RequestValidatorOperations(apis),
             ModelOperations(apis),
             GatewayResponseOperations(apis),
-            AccountOperations(apis),
+            AccountOperations(apis, roles or AnyRole()),
             TagOperations(apis, store),
         ]
 

@@ -16,7 +16,8 @@ from lambent.arn import function_of
 from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
-from lambent.ports import Destinations, EventSink, Invoker
+from lambent.identity.role_checks import AnyRole
+from lambent.ports import Destinations, EventSink, Invoker, Roles
 from lambent.services.lambda_.aliases.changes import Aliases
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.calls import Calls
@@ -28,7 +29,6 @@ from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.event_config.changes import EventConfigs
 from lambent.services.lambda_.event_config.directory import Rules
 from lambent.services.lambda_.event_config.store import EventConfigStore
-from lambent.services.lambda_.execution_roles import ExecutionRoles
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.layers.policies import LayerPolicies
 from lambent.services.lambda_.layers.store import LayerStore
@@ -88,7 +88,7 @@ class LambdaService:
         host_suffix: str = "",
         use_runtime: Callable[[str], None] = lambda runtime: None,
         file_systems: FileSystems | None = None,
-        roles: ExecutionRoles | None = None,
+        roles: Roles | None = None,
         decide: Decide = within_accounts,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change.
@@ -153,7 +153,7 @@ class LambdaService:
                 self._store,
                 functions,
                 references,
-                roles or ExecutionRoles(None),
+                roles or AnyRole(),
                 signing,
                 self._code,
                 self.links,

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from lambent.arn import Arn
 from lambent.context import Context
+from lambent.errors import AccessDeniedException
+from lambent.ports import Roles
 from lambent.services.apigateway import describe, stages, tags
 from lambent.services.apigateway.changes import Apis
 from lambent.services.apigateway.domain import AccountSettings, RestApi, Stage
@@ -18,19 +20,40 @@ from lambent.services.apigateway.patches import Patch, Rules, field
 from lambent.services.apigateway.settings import CUSTOM_ID
 from lambent.services.apigateway.store import ApiStore
 
+#: Who writes the logs of APIs.
+PRINCIPAL = "apigateway.amazonaws.com"
+NOT_PERMITTED = (
+    "The role ARN does not have required permissions configured. Please grant trust permission for "
+    "API Gateway and add the required role policy."
+)
+
 
 class AccountOperations:
-    def __init__(self, apis: Apis) -> None:
+    def __init__(self, apis: Apis, roles: Roles) -> None:
         self._apis = apis
+        self._roles = roles
 
     async def GetAccount(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         return describe.account(await self._apis.account(context))
 
     async def UpdateAccount(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        for patch in params.get("patchOperations") or ():
+            if patch.get("path") == "/cloudwatchRoleArn" and patch.get("op") == "replace":
+                self._check_role(patch.get("value") or "", context.account)
         changed = await self._apis.change_account(
             context, lambda settings: _ACCOUNT_RULES.apply(settings, params.get("patchOperations"))
         )
         return describe.account(changed)
+
+    def _check_role(self, role: str, account: str) -> None:
+        """It must trust API Gateway; what is no ARN of a role at all the patch itself refuses."""
+        arn = Arn.parse(role)
+        if arn is None or arn.service != "iam":
+            return
+        if arn.account != account:
+            raise AccessDeniedException("Cross-account pass role is not allowed.")
+        if not self._roles.can_be_assumed_by(role, PRINCIPAL):
+            raise BadRequestException(NOT_PERMITTED)
 
 
 class TagOperations:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from lambent.clock import Clock
 from lambent.context import Context
+from lambent.ports import Roles
 from lambent.services.lambda_ import configuration, describe, paging, tags
 from lambent.services.lambda_.changes import Functions
 from lambent.services.lambda_.code.links import CodeLinks
@@ -17,7 +18,7 @@ from lambent.services.lambda_.errors import (
     InvalidParameterValueException,
     ResourceConflictException,
 )
-from lambent.services.lambda_.execution_roles import ExecutionRoles
+from lambent.services.lambda_.execution_roles import check_role
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name, is_alias, latest_name
 from lambent.services.lambda_.operations.code import uploaded_zip
 from lambent.services.lambda_.references import References
@@ -33,7 +34,7 @@ class FunctionOperations:
         store: FunctionStore,
         functions: Functions,
         references: References,
-        roles: ExecutionRoles,
+        roles: Roles,
         signing: Signing,
         code: CodeStore,
         links: CodeLinks,
@@ -55,7 +56,7 @@ class FunctionOperations:
             raise InvalidParameterValueException(f"A function is created without a qualifier: {name.name}")
         referenced = await self._references.look_up(context, params)
         settings = configuration.created_settings(params, referenced)
-        self._roles.check(context, settings.role)
+        check_role(self._roles, context, settings.role)
         environment = configuration.updated_environment(None, params)
         function_tags = tags.checked(params.get("Tags") or {})
         data = uploaded_zip(params["Code"], verb="creating")
@@ -102,7 +103,7 @@ class FunctionOperations:
         referenced = await self._references.look_up(context, params)
         if params.get("Role") is not None:
             await self._functions.find(name)
-            self._roles.check(context, params["Role"])
+            check_role(self._roles, context, params["Role"])
         if referenced.layers:
             await self._signing.admit(name.key)
 
