@@ -86,3 +86,14 @@ def test_no_more_lines_wait_than_there_is_room_for(monkeypatch: pytest.MonkeyPat
     assert reader.lost == 2
     assert len(list(reader.collect())) == 3
     assert list(reader.collect()) == []
+
+
+def test_a_line_gives_a_thousand_data_at_most_and_a_reader_no_more_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [{"Name": f"m{number}"} for number in range(100)]
+    directive = {"Namespace": "N", "Dimensions": [[]] * 30, "Metrics": names}
+    message = line({"CloudWatchMetrics": [directive] * 3}, **{each["Name"]: 1 for each in names})
+    monkeypatch.setattr(embedded, "MAX_DATA", 1500)
+    reader = EmbeddedMetrics(lambda: True, TestClock(NOW))
+    reader.read_events("0" * 12, "us-east-1", [0] * 3, [message] * 3)
+    assert len(list(reader.collect())) == 2000
+    assert reader.lost == 1

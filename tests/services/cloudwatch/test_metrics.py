@@ -362,6 +362,14 @@ def test_hostile_expressions_end_in_an_error_and_not_in_a_stack(traffic: Any) ->
         assert refused(call, MetricDataQueries=[query], StartTime=START, EndTime=END)[0] == "ValidationError"
 
 
+def test_endless_spans_are_refused_before_they_are_filled(traffic: Any) -> None:
+    call = traffic.client("cloudwatch").get_metric_data
+    queries = [stat("r", "requests", ReturnData=False), {"Id": "x", "Expression": "FILL(r, 1)"}]
+    code, message = refused(call, MetricDataQueries=queries, StartTime=datetime(1000, 1, 1, tzinfo=UTC), EndTime=END)
+    assert code == "ValidationError"
+    assert "datapoints of a metric, which exceeds the limit of 100,800" in message
+
+
 # ---- ListMetrics -----------------------------------------------------------------------------------------------
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 from lambent.clock import Clock
 from lambent.services.cloudwatch.distribution import Distribution
 from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum, Metric
-from lambent.services.cloudwatch.store import MetricStore
+from lambent.services.cloudwatch.store import Merged, MetricStore
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 
@@ -27,8 +27,10 @@ T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
-#: Series of all accounts together: beyond it only known ones take data.
+#: Series of all accounts together, and their minutes (some 1.5 GB on disk): beyond them only what the region itself
+#: counts is taken.
 SERIES_LIMIT = 1_000_000
+MINUTES_LIMIT = 20_000_000
 #: Ids of series that are kept in memory.
 _KNOWN_LIMIT = 200_000
 #: Cells waiting for a disk that refuses; what is counted beyond them is lost.
@@ -55,6 +57,7 @@ class Metrics:
         self._stopping = asyncio.Event()
         # ---- counters
         self._series = 0
+        self._minutes = 0
         self._flushes = 0
         self._lost = 0
 
@@ -86,7 +89,7 @@ class Metrics:
             self._pending.clear()
             await self._database.write(self._store.delete_all)
             self._known.clear()
-            self._series = 0
+            self._series = self._minutes = 0
 
     # ---- counting
 
@@ -104,8 +107,8 @@ class Metrics:
             self._lost += 1
 
     def has_room(self) -> bool:
-        """Whether a metric that is new may still be made."""
-        return self._series < SERIES_LIMIT
+        """Whether data that clients and functions publish may still be taken."""
+        return self._series < SERIES_LIMIT and self._minutes < MINUTES_LIMIT
 
     # ---- reading
 
@@ -123,13 +126,13 @@ class Metrics:
                 return
             work = functools.partial(self._store.merge, cells=cells, known=self._known)
             try:
-                ids = await asyncio.shield(self._database.write(work))
+                merged = await asyncio.shield(self._database.write(work))
             except StorageError as error:
                 log.error("Metrics could not be written: %s", error)
                 for cell, values in cells.items():
                     self.add(cell, values)
                 raise
-            self._remember(ids)
+            self._remember(merged)
             self._flushes += 1
 
     async def _gather(self) -> None:
@@ -140,13 +143,21 @@ class Metrics:
                 if number % _SLICE == 0:
                     await asyncio.sleep(0)
 
-    def _remember(self, ids: dict[Metric, int]) -> None:
+    def _remember(self, merged: Merged) -> None:
+        self._series += merged.series
+        self._minutes += merged.minutes
         if len(self._known) > _KNOWN_LIMIT:
             self._known.clear()
-        self._known.update(ids)
+        self._known.update(merged.ids)
 
     def statistics(self) -> dict[str, int]:
-        return {"series": self._series, "waiting": len(self._pending), "flushes": self._flushes, "lost": self._lost}
+        return {
+            "series": self._series,
+            "minutes": self._minutes,
+            "waiting": len(self._pending),
+            "flushes": self._flushes,
+            "lost": self._lost,
+        }
 
     # ---- the task
 
@@ -171,4 +182,4 @@ class Metrics:
             await self._database.write(functools.partial(self._store.prune, before=before))
             # An id may be given anew once its series is gone.
             self._known.clear()
-            self._series = await self._database.read(self._store.count_series)
+            self._series, self._minutes = await self._database.read(self._store.count)

@@ -8,6 +8,7 @@ flushed. As on AWS nobody is told of a line that does not keep to the format: it
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -26,15 +27,17 @@ from lambent.services.cloudwatch.domain import (
 )
 
 MARK = b'"_aws"'
-#: What may wait to be read; lines beyond it are not.
+#: What may wait to be read, and the data that may come of it; lines beyond it are not read.
 MAX_LINES = 20_000
 MAX_BYTES = 16 * 1024 * 1024
+MAX_DATA = 20_000
 #: Of one line, as AWS limits them.
 MAX_METRICS = 100
 MAX_DIMENSIONS = 30
 MAX_VALUES = 100
-#: Sets of dimensions for each directive: every one makes series of its own.
+#: Sets of dimensions for each directive, every one of which makes series of its own, and data for each line.
 MAX_SETS = 30
+MAX_LINE_DATA = 1000
 _SIZES = ("Bytes", "Kilobytes", "Megabytes", "Gigabytes", "Terabytes", "Bits", "Kilobits", "Megabits", "Gigabits")
 _COUNTED = (*_SIZES, "Terabits", "Count")
 UNITS = frozenset(
@@ -86,9 +89,14 @@ class EmbeddedMetrics:
         """An aggregation.Source."""
         lines, self._lines, self._bytes = self._lines, [], 0
         now = self._clock.now()
-        for account, region, message in lines:
-            if self._has_room():
-                yield from data_of(account, region, message, now)
+        data = 0
+        for number, (account, region, message) in enumerate(lines):
+            if data >= MAX_DATA or not self._has_room():
+                self.lost += len(lines) - number
+                return
+            for datum in islice(data_of(account, region, message, now), MAX_LINE_DATA):
+                data += 1
+                yield datum
 
 
 def data_of(account: str, region: str, message: bytes, now: float) -> Iterator[Datum]:

@@ -169,7 +169,7 @@ class Evaluation:
         value = self._values.get(id)
         if value is None:
             query = self.queries[id]
-            value = self._values[id] = self._evaluated(query)
+            value = self._values[id] = self.charged(self._evaluated(query))
         return value
 
     def metrics(self, part: str) -> list[Series]:

@@ -80,26 +80,37 @@ class Minute(NamedTuple):
     values: Distribution
 
 
+class Merged(NamedTuple):
+    #: Of every series that took data.
+    ids: dict[Metric, int]
+    #: How many of both there are more.
+    series: int
+    minutes: int
+
+
 class MetricStore:
     """Methods named for what they do to the rows; call them inside `Database.read` or `write`."""
 
-    def merge(
-        self, tx: Connection, cells: Mapping[Cell, Distribution], known: Mapping[Metric, int]
-    ) -> dict[Metric, int]:
-        """Add to what is there. Returns the ids of the series, new ones included."""
+    def merge(self, tx: Connection, cells: Mapping[Cell, Distribution], known: Mapping[Metric, int]) -> Merged:
+        """Add to what is there."""
         ids: dict[Metric, int] = {}
-        rows = []
         newest: dict[int, int] = {}
+        rows = []
+        new_series = new_minutes = 0
         for cell, values in cells.items():
             metric = cell.metric
-            number = ids.get(metric)
+            number = ids.get(metric) or known.get(metric) or self._find(tx, metric)
             if number is None:
-                number = ids[metric] = known.get(metric) or self._series(tx, metric)
+                number = self._make(tx, metric)
+                new_series += 1
+            ids[metric] = number
             newest[number] = max(cell.minute, newest.get(number, 0))
-            rows.append(self._merged(tx, number, cell, values))
+            row, is_new = self._merged(tx, number, cell, values)
+            rows.append(row)
+            new_minutes += is_new
         tx.exec_driver_sql(_PUT, rows)
         tx.exec_driver_sql(_TOUCH, [(minute, number, minute) for number, minute in newest.items()])
-        return ids
+        return Merged(ids, new_series, new_minutes)
 
     def minutes_of(
         self, tx: Connection, metric: Metric, first: int, end: int, unit: str | None, *, buckets: bool
@@ -133,8 +144,10 @@ class MetricStore:
             query = query.where(c.name == name)
         return (Row(*row) for row in tx.execute(query.order_by(c.id)))
 
-    def count_series(self, tx: Connection) -> int:
-        return tx.execute(select(func.count()).select_from(series)).scalar_one()
+    def count(self, tx: Connection) -> tuple[int, int]:
+        """Series, and rows of theirs."""
+        of_series = tx.execute(select(func.count()).select_from(series)).scalar_one()
+        return of_series, tx.execute(select(func.count()).select_from(minutes)).scalar_one()
 
     def prune(self, tx: Connection, before: int) -> None:
         """Forget minutes before this one, and series that have none left."""
@@ -145,10 +158,7 @@ class MetricStore:
         tx.execute(delete(minutes))
         tx.execute(delete(series))
 
-    def _series(self, tx: Connection, metric: Metric) -> int:
-        found = self._find(tx, metric)
-        if found is not None:
-            return found
+    def _make(self, tx: Connection, metric: Metric) -> int:
         made = tx.exec_driver_sql(_MAKE, (*metric[:4], dimensions_text(metric.dimensions), 0)).lastrowid
         return int(made)
 
@@ -156,7 +166,7 @@ class MetricStore:
         row: int | None = tx.exec_driver_sql(_FIND, (*metric[:4], dimensions_text(metric.dimensions))).scalar()
         return row
 
-    def _merged(self, tx: Connection, number: int, cell: Cell, values: Distribution) -> Sequence[object]:
+    def _merged(self, tx: Connection, number: int, cell: Cell, values: Distribution) -> tuple[Sequence[object], bool]:
         found = tx.exec_driver_sql(_READ, (number, cell.minute, cell.unit)).first()
         whole = values
         if found is not None:
@@ -164,7 +174,8 @@ class MetricStore:
             whole = _distribution(*found)
             whole.merge(values)
         buckets = packed(whole.buckets)
-        return number, cell.minute, cell.unit, whole.count, whole.sum, whole.minimum, whole.maximum, buckets
+        row = number, cell.minute, cell.unit, whole.count, whole.sum, whole.minimum, whole.maximum, buckets
+        return row, found is None
 
 
 def _distribution(count: float, total: float, minimum: float, maximum: float, buckets: bytes | None) -> Distribution:

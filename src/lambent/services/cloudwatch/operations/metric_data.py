@@ -64,7 +64,13 @@ def _described(result: Result, whole: bool) -> dict[str, Any]:
 
 
 def _check_amount(queries: Sequence[Query], span: int) -> None:
-    """A request reads every minute that it asks statistics of."""
+    """A request reads every minute that it asks statistics of, and FILL makes a point of every period."""
+    points = max(-(-span // query.period) for query in queries)
+    if points > MAX_POINTS:
+        raise ValidationError(
+            f"You have requested up to {points:,} datapoints of a metric, which exceeds the limit of {MAX_POINTS:,}. "
+            "You may reduce the datapoints requested by increasing Period, or decreasing the time range."
+        )
     minutes = min(span, RETENTION_DAYS * DAY) // MINUTE * sum(1 for query in queries if query.metric is not None)
     if minutes > MAX_MINUTES:
         raise ValidationError(

@@ -6,7 +6,7 @@ from typing import Any
 
 from lambent.clock import Clock
 from lambent.context import Context
-from lambent.services.cloudwatch.aggregation import SERIES_LIMIT, Metrics
+from lambent.services.cloudwatch.aggregation import Metrics
 from lambent.services.cloudwatch.domain import data_of
 from lambent.services.cloudwatch.errors import LimitExceededException
 
@@ -19,7 +19,7 @@ class PublishingOperations:
     async def PutMetricData(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         data = data_of(context.account, context.region, params, self._clock.now())
         if not self._metrics.has_room():
-            raise LimitExceededException(f"This region keeps no more than {SERIES_LIMIT} metrics.")
+            raise LimitExceededException("This region has no room for more metrics until older ones go.")
         for datum in data:
             self._metrics.add(*datum)
         await self._metrics.flush()
