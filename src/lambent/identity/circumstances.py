@@ -53,6 +53,8 @@ def of_caller(caller: Caller, region: str, tags: Mapping[str, str]) -> dict[str,
         keys["aws:multifactorauthpresent"] = ("true" if session.mfa else "false",)
         if session.function:
             keys["lambda:sourcefunctionarn"] = (session.function,)
+        if session.provider:
+            keys["aws:federatedprovider"] = (session.provider,)
         if session.source_identity:
             keys["aws:sourceidentity"] = (session.source_identity,)
     for key, value in tags.items():

@@ -82,6 +82,16 @@ def test_the_external_id_must_be_the_one_that_the_role_asks_for(region: Any, adm
         assert refusal(error)[0] == "AccessDenied"
 
 
+def test_policies_may_let_assume_roles_by_their_tags(region: Any) -> None:
+    tagged = {"StringEquals": {"aws:ResourceTag/team": "blue"}}
+    client = user(region, "by-tag", allow("sts:AssumeRole", Condition=tagged))
+    blue = role(region, "blue", Tags=[{"Key": "Team", "Value": "blue"}])
+    assert client.assume_role(RoleArn=blue, RoleSessionName="mine")["Credentials"]
+    with pytest.raises(ClientError) as error:
+        client.assume_role(RoleArn=role(region, "red", Tags=[{"Key": "Team", "Value": "red"}]), RoleSessionName="mine")
+    assert refusal(error)[0] == "AccessDenied"
+
+
 def test_a_session_policy_limits_and_never_grants(region: Any, admin: Any) -> None:
     arn = role(region, "limited", policy=allow("iam:ListUsers", "iam:ListGroups"))
     answer = admin.assume_role(

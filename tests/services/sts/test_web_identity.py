@@ -93,6 +93,14 @@ def test_a_believed_token_becomes_a_session_of_the_role(region: Any, sts: Any) -
     assert with_key(region, "iam", answer["Credentials"]).list_users()["Users"] == []
 
 
+def test_policies_of_the_role_may_ask_for_the_provider(region: Any, sts: Any) -> None:
+    trust = trusting({"Federated": PROVIDER}, ACTION)
+    here = {"StringEquals": {"aws:FederatedProvider": PROVIDER}}
+    arn = role(region, "by-provider", trust, policy=allow("iam:ListUsers", Condition=here))
+    answer = sts.assume_role_with_web_identity(RoleArn=arn, RoleSessionName="ci", WebIdentityToken=token())
+    assert with_key(region, "iam", answer["Credentials"]).list_users()["Users"] == []
+
+
 def test_keys_come_by_discovery_or_from_a_url(region: Any, sts: Any, key_server: str) -> None:
     for issuer in (key_server, "https://direct.example"):
         name = issuer.partition("://")[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from lambent.arn import Arn
 from lambent.identity.actions.table import Call, Keys, Need, Row, listed_tags, tag_keys
 
 
@@ -31,7 +32,16 @@ def _session(call: Call) -> Keys:
         keys["sts:transitivetagkeys"] = params["TransitiveTagKeys"]
     if params.get("DurationSeconds"):
         keys["sts:durationseconds"] = (str(params["DurationSeconds"]),)
-    return keys
+    return keys | _role_tags(call)
+
+
+def _role_tags(call: Call) -> Keys:
+    arn = Arn.parse(role(call))
+    facts = call.entities.facts(arn.account, "role", arn.resource.rpartition("/")[2]) if arn is not None else None
+    if facts is None or facts.arn != role(call):
+        return {}
+    tags = {key.lower(): (value,) for key, value in facts.tags.items()}
+    return {f"{prefix}:resourcetag/{key}": value for prefix in ("aws", "iam") for key, value in tags.items()}
 
 
 def _tag_session(call: Call) -> Iterable[Need]:

@@ -61,6 +61,7 @@ class WebIdentityOperations:
             transitive=tags.transitive,
             issued_at=self._clock.now(),
             source_identity=source,
+            provider=provider,
         )
         assumed = session_caller(arn, role.role_id, session)
         duration = rules.role_duration(params, Caller.anonymous(), role.max_session_s)
