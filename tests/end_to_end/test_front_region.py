@@ -220,12 +220,12 @@ def test_auth_off_on_a_public_address_must_be_asked_for(tmp_path) -> None:
 # ---- start and end -------------------------------------------------------------------------------------------------
 
 
-def test_the_banner_tells_url_isolation_credentials_and_what_is_not_enforced(region) -> None:
+def test_the_banner_tells_url_isolation_credentials_and_what_is_enforced(region) -> None:
     text = "\n".join(region.banner)
     assert region.url in text
     assert "Isolation: " in text
     assert f'eval "$(lambent env --data-dir {region.data_dir})"' in text
-    assert "any valid credential may do everything" in text
+    assert "Permissions: enforced" in text
     assert region.banner[-1] == "Ready."
 
 

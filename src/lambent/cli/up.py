@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+PERMISSIONS = {
+    AuthMode.STRICT: "enforced, of functions' roles too; the root key may do everything in its account.",
+    AuthMode.AUDIT: "recorded and not enforced (--auth audit): see `lambent iam audit`.",
+}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -131,7 +135,4 @@ def credentials_lines(config: Config) -> list[str]:
         return lines
     default = config.data_dir == Path.home() / ".lambent"
     option = "" if default else f" --data-dir {config.data_dir}"
-    return [
-        f'Credentials: eval "$(lambent env{option})"',
-        "Permissions: IAM is not served yet, so any valid credential may do everything.",
-    ]
+    return [f'Credentials: eval "$(lambent env{option})"', f"Permissions: {PERMISSIONS[config.auth]}"]
