@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import wait_until
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 #: As a user of the command line writes it.
 TRUST = (
@@ -135,3 +137,23 @@ def test_an_unknown_function_is_named_in_the_error(shell: Shell) -> None:
     assert answer.returncode == 254
     assert "(ResourceNotFoundException)" in answer.stderr
     assert "Function not found: arn:aws:lambda:us-east-1:000000000000:function:absent" in answer.stderr
+
+
+def test_concurrency_is_provisioned_and_waited_for(shell: Shell) -> None:
+    def config(verb: str, *arguments: str) -> Any:
+        answer = shell.aws(
+            "lambda",
+            f"{verb}-provisioned-concurrency-config",
+            *("--function-name", "hello", "--qualifier", "1"),
+            *arguments,
+        )
+        assert answer.returncode == 0, answer.stderr
+        return json.loads(answer.stdout or "null")
+
+    assert shell.aws("lambda", "publish-version", "--function-name", "hello").returncode == 0
+    assert config("put", "--provisioned-concurrent-executions", "2")["Status"] == "IN_PROGRESS"
+    ready = wait_until(lambda: (found := config("get"))["Status"] == "READY" and found)
+    assert ready["AvailableProvisionedConcurrentExecutions"] == 2
+    config("delete")
+    answer = shell.aws("lambda", "get-provisioned-concurrency-config", "--function-name", "hello", "--qualifier", "1")
+    assert "(ProvisionedConcurrencyConfigNotFoundException)" in answer.stderr
