@@ -53,17 +53,7 @@ class WebIdentityOperations:
         keys = self._keys(identity, params, tags, source)
         if role is None or not (self._trusting or _is_trusted(role, provider, keys, tags, source)):
             raise AccessDenied(f"Not authorized to perform {ACTION}")
-        session = Session(
-            params["RoleSessionName"],
-            policies=rules.policies_of(params),
-            policy_arns=rules.policy_arns_of(params, role_arn.account, self._policy_exists),
-            tags=tags.tags,
-            transitive=tags.transitive,
-            issued_at=self._clock.now(),
-            source_identity=source,
-            provider=provider,
-        )
-        assumed = session_caller(arn, role.role_id, session)
+        assumed = session_caller(arn, role.role_id, self._session(params, role_arn.account, tags, source, provider))
         duration = rules.role_duration(params, Caller.anonymous(), role.max_session_s)
         answer = self._issuer.answer(assumed, duration, params)
         answer |= {
@@ -72,9 +62,21 @@ class WebIdentityOperations:
             "Audience": identity.audience,
             "Provider": provider,
         }
-        if source:
-            answer["SourceIdentity"] = source
-        return answer
+        return answer | ({"SourceIdentity": source} if source else {})
+
+    def _session(
+        self, params: Mapping[str, Any], account: str, tags: rules.Tags, source: str, provider: str
+    ) -> Session:
+        return Session(
+            params["RoleSessionName"],
+            policies=rules.policies_of(params),
+            policy_arns=rules.policy_arns_of(params, account, self._policy_exists),
+            tags=tags.tags,
+            transitive=tags.transitive,
+            issued_at=self._clock.now(),
+            source_identity=source,
+            provider=provider,
+        )
 
     def _policy_exists(self, arn: str) -> bool:
         return self._principals.managed_policy(arn) is not None
