@@ -46,6 +46,8 @@ Decide = Callable[[Caller, str, str, Policy | None, Keys], Decision]
 
 #: Services that assume roles of their customers at each request, by what they call their sessions.
 _SERVICES = {"BackplaneAssumeRoleSession": "apigateway.amazonaws.com"}
+#: Lambda calls them after the function for which it sends something.
+_OTHERWISE = "lambda.amazonaws.com"
 #: Services that say no resource in refusals, and use the codes of the query protocol in all they speak.
 _WITHOUT_RESOURCES = frozenset(("cloudwatch",))
 _ROOT = Decision(True, Why.ALLOWED_ROOT)
@@ -312,7 +314,7 @@ class Authorizer:
 
 def _trusts(role: RoleFacts, session_name: str) -> bool:
     """May the service that names its sessions so assume the role?"""
-    service = _SERVICES.get(session_name, "")
+    service = _SERVICES.get(session_name, _OTHERWISE)
     question = Question(
         "sts:AssumeRole", role.arn, Principal.service(service), {"aws:sourceaccount": (account_of(role.arn),)}
     )
