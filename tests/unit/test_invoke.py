@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from lambent.clock import TestClock
 from lambent.invoke.errors import InvalidRuntimeException, ServiceException, TooManyRequestsException
 from tests.invoke_support import Bench, bench, do, function, invocation, matches
 
@@ -272,6 +273,27 @@ def test_an_idle_environment_is_reaped_after_the_idle_limit(tmp_path: Path) -> N
         assert b.logs.streams[0].closed
 
     run(tmp_path, scenario, idle_timeout=0.15)
+
+
+@pytest.mark.parametrize(
+    ("idle", "end"),
+    [(12 * 3600, "its credentials are about to expire"), (11 * 3600, "")],
+)
+def test_however_long_one_may_idle_its_credentials_never_run_out(tmp_path: Path, idle: float, end: str) -> None:
+    clock = TestClock()
+
+    async def scenario(b: Bench) -> None:
+        await b.invoker.invoke(function(), do())
+        for seconds in (1, idle):
+            clock.advance(seconds)
+            b.invoker._timers.run_due()
+        if end:
+            await b.settle(lambda: b.launcher.alive == {})
+            assert b.launcher.launched[0].history[-1] == f"destroy: {end}"
+        assert not (await b.invoker.invoke(function(), do({"calls": 0}))).function_error
+        assert len(b.launcher.launched) == (2 if end else 1)
+
+    run(tmp_path, scenario, idle_timeout=7 * 86400.0, clock=clock)
 
 
 def test_parallel_requests_get_environments_of_their_own(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from lambent.clock import Clock
@@ -463,7 +464,7 @@ class Environment:
             assert self._job is not None
             self._write_start(self._job.invocation, self._init_at)
         self._move(Event.FAILED)
-        self._timers.set(self._timer, now + self._services.idle_timeout)
+        self._timers.set(self._timer, min(now + self._services.idle_timeout, self.old_at))
         if state is State.INIT:
             self._owner.environment_usable(self)
         else:
@@ -532,7 +533,7 @@ class Environment:
             # It is not ready any more, and something that is takes its place.
             self._owner.environment_expired(self, reason)
         else:
-            self._timers.set(self._timer, self._clock.monotonic() + self._services.idle_timeout)
+            self._timers.set(self._timer, min(self._clock.monotonic() + self._services.idle_timeout, self.old_at))
 
     def _stop_runtime(self, reason: str) -> None:
         if self._link is not None:
@@ -591,11 +592,10 @@ class Environment:
             assert self._sandbox is not None
             self._sandbox.freeze()
             # Frozen it is ready all the same: thawing takes a tenth of a millisecond.
-            idle_s = self._services.idle_timeout - FREEZE_AFTER_S
-            self._timers.set(self._timer, self.old_at if self.provisioned else now + idle_s)
+            idle_s = inf if self.provisioned else self._services.idle_timeout - FREEZE_AFTER_S
+            self._timers.set(self._timer, min(now + idle_s, self.old_at))
         elif state in (FROZEN, STOPPED):
-            old = self.provisioned and now >= self.old_at
-            reason = "its credentials are about to expire" if old else "it was idle for too long"
+            reason = "its credentials are about to expire" if now >= self.old_at else "it was idle for too long"
             self._owner.environment_expired(self, reason)
 
     def _move(self, event: Event) -> None:
