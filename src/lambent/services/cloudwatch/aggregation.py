@@ -1,7 +1,7 @@
 """Metrics between whoever counts and the disk: merged by minute in memory, written every two seconds.
 
-One task writes. What was added since the last write is all that memory holds, so a killed region loses the last two
-seconds at most, and reads see everything because they write first.
+One task writes what was added since the last write, so a killed region loses the last seconds only, and reads see
+everything because they write first.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from sqlalchemy import Connection
 
 from lambent.clock import Clock
 from lambent.services.cloudwatch.distribution import Distribution
-from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum, Metric
-from lambent.services.cloudwatch.store import Merged, MetricStore
+from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum
+from lambent.services.cloudwatch.store import Merged, MetricStore, Seen
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 
@@ -26,13 +26,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FLUSH_SECONDS = 2.0
+#: With very many metrics a flush takes long: then it may take this part of the time, up to so much between two.
+FLUSH_SHARE = 0.05
+LONGEST_SECONDS = 15.0
 PRUNE_SECONDS = 3600.0
 #: Series of all accounts together, and their minutes (some 1.5 GB on disk): beyond them only what the region itself
 #: counts is taken.
 SERIES_LIMIT = 1_000_000
 MINUTES_LIMIT = 20_000_000
-#: Ids of series that are kept in memory.
-_KNOWN_LIMIT = 200_000
+#: Series whose places are kept in memory.
+_PLACES_LIMIT = 200_000
 #: Cells waiting for a disk that refuses; what is counted beyond them is lost.
 _PENDING_LIMIT = 500_000
 
@@ -51,9 +54,10 @@ class Metrics:
         self._sources: list[Source] = []
         self._pending: dict[Cell, Distribution] = {}
         self._writing = asyncio.Lock()
-        # Invariant: changed with `_writing` held only.
-        self._known: dict[Metric, int] = {}
+        # Changed with `_writing` held only.
+        self._seen = Seen({}, {})
         self._task: asyncio.Task[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
         self._stopping = asyncio.Event()
         # ---- counters
         self._series = 0
@@ -88,7 +92,7 @@ class Metrics:
                     pass
             self._pending.clear()
             await self._database.write(self._store.delete_all)
-            self._known.clear()
+            self._forget()
             self._series = self._minutes = 0
 
     # ---- counting
@@ -119,14 +123,20 @@ class Metrics:
 
     async def flush(self) -> None:
         """Put on disk what is counted so far. Raises StorageError, and keeps it for the next time then."""
+        # A task of its own: were it cancelled with its caller, what was written would not be remembered as written.
+        task = asyncio.create_task(self._flush(), name="metrics write")
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+        await asyncio.shield(task)
+
+    async def _flush(self) -> None:
         async with self._writing:
             await self._gather()
             cells, self._pending = self._pending, {}
             if not cells:
                 return
-            work = functools.partial(self._store.merge, cells=cells, known=self._known)
             try:
-                merged = await asyncio.shield(self._database.write(work))
+                merged = await self._database.write(functools.partial(self._store.merge, cells=cells, seen=self._seen))
             except StorageError as error:
                 log.error("Metrics could not be written: %s", error)
                 for cell, values in cells.items():
@@ -146,9 +156,19 @@ class Metrics:
     def _remember(self, merged: Merged) -> None:
         self._series += merged.series
         self._minutes += merged.minutes
-        if len(self._known) > _KNOWN_LIMIT:
-            self._known.clear()
-        self._known.update(merged.ids)
+        places, wholes = self._seen
+        if len(places) > _PLACES_LIMIT:
+            places.clear()
+        places.update(merged.places)
+        # What is older than the last minute hardly changes any more.
+        last = int(self._clock.now()) // MINUTE - 1
+        for cell in [cell for cell in wholes if cell.minute < last]:
+            del wholes[cell]
+        wholes.update((cell, whole) for cell, whole in merged.wholes.items() if cell.minute >= last)
+
+    def _forget(self) -> None:
+        for part in self._seen:
+            part.clear()
 
     def statistics(self) -> dict[str, int]:
         return {
@@ -165,6 +185,7 @@ class Metrics:
         loop = asyncio.get_running_loop()
         prune_at = loop.time()
         while not self._stopping.is_set():
+            began = loop.time()
             # Told in the log; what could not be written is tried again.
             with contextlib.suppress(StorageError):
                 if loop.time() >= prune_at:
@@ -172,7 +193,8 @@ class Metrics:
                     await self.prune()
                 await self.flush()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
+                pause = min(LONGEST_SECONDS, max(FLUSH_SECONDS, (loop.time() - began) / FLUSH_SHARE))
+                async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
     async def prune(self) -> None:
@@ -181,5 +203,5 @@ class Metrics:
         async with self._writing:
             await self._database.write(functools.partial(self._store.prune, before=before))
             # An id may be given anew once its series is gone.
-            self._known.clear()
+            self._forget()
             self._series, self._minutes = await self._database.read(self._store.count)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from sqlalchemy import (
@@ -21,6 +22,7 @@ from sqlalchemy import (
 )
 
 from lambent.services.cloudwatch.distribution import Distribution, packed, unpacked
+from lambent.services.cloudwatch.distribution import merged as merged_of
 from lambent.services.cloudwatch.domain import Cell, Metric, dimensions_text
 
 _metadata = MetaData()
@@ -55,7 +57,8 @@ minutes = Table(
 
 # A flush writes thousands of rows: these go to the driver as they are.
 _FIND = (
-    "SELECT id FROM metric_series WHERE account = ? AND region = ? AND namespace = ? AND name = ? AND dimensions = ?"
+    "SELECT id, last_minute FROM metric_series "
+    "WHERE account = ? AND region = ? AND namespace = ? AND name = ? AND dimensions = ?"
 )
 _MAKE = (
     "INSERT INTO metric_series (account, region, namespace, name, dimensions, last_minute) VALUES (?, ?, ?, ?, ?, ?)"
@@ -80,9 +83,27 @@ class Minute(NamedTuple):
     values: Distribution
 
 
-class Merged(NamedTuple):
-    #: Of every series that took data.
-    ids: dict[Metric, int]
+class Place(NamedTuple):
+    """Where a series is."""
+
+    id: int
+    #: The newest minute with data.
+    last_minute: int
+
+
+class Seen(NamedTuple):
+    """What the last writes left, so that the next ones need not read it."""
+
+    places: dict[Metric, Place]
+    wholes: dict[Cell, Distribution]
+
+
+@dataclass(slots=True)
+class Merged:
+    """What a write left."""
+
+    places: dict[Metric, Place]
+    wholes: dict[Cell, Distribution]
     #: How many of both there are more.
     series: int
     minutes: int
@@ -91,26 +112,30 @@ class Merged(NamedTuple):
 class MetricStore:
     """Methods named for what they do to the rows; call them inside `Database.read` or `write`."""
 
-    def merge(self, tx: Connection, cells: Mapping[Cell, Distribution], known: Mapping[Metric, int]) -> Merged:
-        """Add to what is there."""
-        ids: dict[Metric, int] = {}
-        newest: dict[int, int] = {}
+    def merge(self, tx: Connection, cells: Mapping[Cell, Distribution], seen: Seen) -> Merged:
+        """Add to what is there. What `seen` tells is not read again."""
+        merged = Merged({}, {}, 0, 0)
         rows = []
-        new_series = new_minutes = 0
+        newest: dict[int, int] = {}
         for cell, values in cells.items():
-            metric = cell.metric
-            number = ids.get(metric) or known.get(metric) or self._find(tx, metric)
-            if number is None:
-                number = self._make(tx, metric)
-                new_series += 1
-            ids[metric] = number
-            newest[number] = max(cell.minute, newest.get(number, 0))
-            row, is_new = self._merged(tx, number, cell, values)
-            rows.append(row)
-            new_minutes += is_new
+            place = merged.places.get(cell.metric) or seen.places.get(cell.metric) or self._place(tx, cell.metric)
+            if place is None:
+                place = Place(self._make(tx, cell.metric), 0)
+                merged.series += 1
+            there = self._there(tx, place, cell, seen)
+            merged.minutes += there is None
+            # A new one: the work may run more than once, and must leave what it was given alone.
+            whole = merged_of([values] if there is None else [there, values])
+            merged.wholes[cell] = whole
+            rows.append(_row(place.id, cell, whole))
+            if cell.minute > place.last_minute:
+                place = Place(place.id, cell.minute)
+                newest[place.id] = cell.minute
+            merged.places[cell.metric] = place
         tx.exec_driver_sql(_PUT, rows)
-        tx.exec_driver_sql(_TOUCH, [(minute, number, minute) for number, minute in newest.items()])
-        return Merged(ids, new_series, new_minutes)
+        if newest:
+            tx.exec_driver_sql(_TOUCH, [(minute, number, minute) for number, minute in newest.items()])
+        return merged
 
     def minutes_of(
         self, tx: Connection, metric: Metric, first: int, end: int, unit: str | None, *, buckets: bool
@@ -163,19 +188,25 @@ class MetricStore:
         return int(made)
 
     def _find(self, tx: Connection, metric: Metric) -> int | None:
-        row: int | None = tx.exec_driver_sql(_FIND, (*metric[:4], dimensions_text(metric.dimensions))).scalar()
-        return row
+        place = self._place(tx, metric)
+        return None if place is None else place.id
 
-    def _merged(self, tx: Connection, number: int, cell: Cell, values: Distribution) -> tuple[Sequence[object], bool]:
-        found = tx.exec_driver_sql(_READ, (number, cell.minute, cell.unit)).first()
-        whole = values
-        if found is not None:
-            # A new one: the work may run more than once, and must leave what it was given alone.
-            whole = _distribution(*found)
-            whole.merge(values)
-        buckets = packed(whole.buckets)
-        row = number, cell.minute, cell.unit, whole.count, whole.sum, whole.minimum, whole.maximum, buckets
-        return row, found is None
+    def _place(self, tx: Connection, metric: Metric) -> Place | None:
+        row = tx.exec_driver_sql(_FIND, (*metric[:4], dimensions_text(metric.dimensions))).first()
+        return None if row is None else Place(*row)
+
+    def _there(self, tx: Connection, place: Place, cell: Cell, seen: Seen) -> Distribution | None:
+        """What the cell has so far."""
+        recent = seen.wholes.get(cell)
+        if recent is not None or cell.minute > place.last_minute:
+            return recent
+        found = tx.exec_driver_sql(_READ, (place.id, cell.minute, cell.unit)).first()
+        return None if found is None else _distribution(*found)
+
+
+def _row(number: int, cell: Cell, whole: Distribution) -> Sequence[object]:
+    buckets = packed(whole.buckets)
+    return number, cell.minute, cell.unit, whole.count, whole.sum, whole.minimum, whole.maximum, buckets
 
 
 def _distribution(count: float, total: float, minimum: float, maximum: float, buckets: bytes | None) -> Distribution:
