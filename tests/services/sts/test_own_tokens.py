@@ -165,3 +165,14 @@ def test_an_unknown_action_is_answered_in_the_namespace_of_the_service(region: A
         assert answer.status == 400
         assert answer.body.decode().startswith(namespace)
         assert f"<Message>Could not find operation Unheard for version {version}" in answer.body.decode()
+
+
+@pytest.mark.slow
+def test_sessions_outlive_a_kill(start_region: Any) -> None:
+    region = start_region()
+    client = user(region, "ada", allow("sts:*"))
+    arn = role(region, "lasting", policy=allow("iam:ListUsers"))
+    session = client.assume_role(RoleArn=arn, RoleSessionName="mine")["Credentials"]
+    region.kill()
+    region.start()
+    assert [each["UserName"] for each in with_key(region, "iam", session).list_users()["Users"]] == ["ada"]
