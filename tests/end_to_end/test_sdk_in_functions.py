@@ -12,21 +12,31 @@ from typing import Any
 
 import pytest
 
-from tests.roles import make_role
+from tests.roles import allowing, make_role
 
 PYTHON = """
 import os
 import boto3
 def handler(event, context):
-    client = boto3.client("sts")
-    return {"arn": client.get_caller_identity()["Arn"], "version": boto3.__version__, "file": boto3.__file__}
+    client, functions = boto3.client("sts"), boto3.client("lambda")
+    told = {"arn": client.get_caller_identity()["Arn"], "version": boto3.__version__, "file": boto3.__file__}
+    told["functions"] = functions.get_account_settings()["AccountUsage"]["FunctionCount"]
+    try:
+        functions.list_functions()
+    except functions.exceptions.ClientError as error:
+        told["refusal"] = str(error)
+    return told
 """
 
 NODE = """
 const { STSClient, GetCallerIdentityCommand } = require('@aws-sdk/client-sts');
+const { LambdaClient, GetAccountSettingsCommand, ListFunctionsCommand } = require('@aws-sdk/client-lambda');
 exports.handler = async () => {
   const answer = await new STSClient({}).send(new GetCallerIdentityCommand({}));
-  return { arn: answer.Arn, file: require.resolve('@aws-sdk/client-sts') };
+  const client = new LambdaClient({});
+  const functions = (await client.send(new GetAccountSettingsCommand({}))).AccountUsage.FunctionCount;
+  const refusal = await client.send(new ListFunctionsCommand({})).catch((error) => `${error.name}: ${error.message}`);
+  return { arn: answer.Arn, file: require.resolve('@aws-sdk/client-sts'), functions, refusal };
 };
 """
 
@@ -49,7 +59,7 @@ def create(region: Any, name: str, runtime: str, handler: str, files: dict[str, 
         FunctionName=name,
         Runtime=runtime,
         Handler=handler,
-        Role=make_role(region, "sdk-caller"),
+        Role=make_role(region, "sdk-caller", inline=allowing("lambda:GetAccountSettings")),
         Timeout=30,
         MemorySize=512,
         Code={"ZipFile": zipped(files)},
@@ -97,13 +107,20 @@ def node_runtime(region: Any) -> str:
     return runtime
 
 
+def assert_acts_as_its_role(told: Any, function: str) -> None:
+    assert_arn(told["arn"], function)
+    assert told["functions"] >= 1
+    assert "AccessDeniedException" in told["refusal"]
+    assert f"assumed-role/sdk-caller/{function} is not authorized to perform: lambda:ListFunctions" in told["refusal"]
+
+
 def assert_arn(arn: str, function: str) -> None:
     assert arn == f"arn:aws:sts::000000000000:assumed-role/sdk-caller/{function}"
 
 
 def test_a_python_function_asks_sts_who_it_is(region: Any) -> None:
     name = create(region, "asks-python", python_runtime(), "app.handler", {"app.py": PYTHON})
-    assert_arn(invoke(region, name)["arn"], name)
+    assert_acts_as_its_role(invoke(region, name), name)
 
 
 def test_boto3_of_the_package_comes_before_the_runtimes(region: Any) -> None:
@@ -113,7 +130,7 @@ def test_boto3_of_the_package_comes_before_the_runtimes(region: Any) -> None:
 
 def test_a_node_function_asks_sts_who_it_is(region: Any, node_runtime: str) -> None:
     name = create(region, "asks-node", node_runtime, "index.handler", {"index.js": NODE})
-    assert_arn(invoke(region, name)["arn"], name)
+    assert_acts_as_its_role(invoke(region, name), name)
 
 
 def test_a_node_module_imports_the_sdk(region: Any, node_runtime: str) -> None:
