@@ -29,11 +29,22 @@ FREE_TMP_MB = 512
 class _Running:
     """What is counted of one version on one day since the last write."""
 
-    __slots__ = ("billed_ms", "day", "function", "kept_mb_ms", "mb_ms", "provisioned_mb_ms", "requests", "tmp_mb")
+    __slots__ = (
+        "began",
+        "billed_ms",
+        "day",
+        "function",
+        "kept_mb_ms",
+        "mb_ms",
+        "provisioned_mb_ms",
+        "requests",
+        "tmp_mb",
+    )
 
     def __init__(self, function: FunctionVersion, day: int) -> None:
         self.function = function
         self.day = day
+        self.began = float(day * DAY)
         self.tmp_mb = max(0, function.tmp_mb - FREE_TMP_MB)
         self.requests = 0
         self.billed_ms = 0
@@ -51,6 +62,8 @@ class Ledger:
         self._store = LedgerStore()
         # The id of a function stays its own while a value refers to it.
         self._running: dict[tuple[int, int], _Running] = {}
+        #: That of the last record: most often it is that of the next one too.
+        self._last: _Running | None = None
         #: What a disk that refused has still to take.
         self._unwritten: dict[Line, Usage] = {}
         self._writing = asyncio.Lock()
@@ -77,14 +90,20 @@ class Ledger:
         """An empty ledger for every account."""
         async with self._writing:
             self._running.clear()
+            self._last = None
             self._unwritten.clear()
             await self._database.write(self._store.delete_all)
 
     # ---- counting
 
     def record(self, record: InvocationRecord) -> None:
-        function = record.function
-        running = self._of(function, record.started_at)
+        running = self._last
+        if (
+            running is None
+            or record.function is not running.function
+            or not 0.0 <= record.started_at - running.began < DAY
+        ):
+            running = self._last = self._of(record.function, record.started_at)
         running.requests += 1
         running.billed_ms += record.billed_ms
         if record.provisioned:
@@ -130,6 +149,7 @@ class Ledger:
 
     def _take(self) -> None:
         taken, self._running = self._running, {}
+        self._last = None
         for running in taken.values():
             function = running.function
             line = Line(

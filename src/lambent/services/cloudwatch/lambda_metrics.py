@@ -34,6 +34,7 @@ class _Invocations:
 
     __slots__ = (
         "arn",
+        "began",
         "buckets",
         "count",
         "errors",
@@ -51,6 +52,7 @@ class _Invocations:
         self.function = function
         self.arn = arn
         self.minute = minute
+        self.began = float(minute * MINUTE)
         self.count = 0
         self.errors = 0
         self.throttles = 0
@@ -91,6 +93,8 @@ class LambdaMetrics:
         self.totals: dict[tuple[str, str, str, str], Totals] = {}
         # The id of a function stays its own while a cell refers to it.
         self._cells: dict[tuple[int, str, int], _Invocations] = {}
+        #: The cell of the last record: most often it is that of the next one too.
+        self._last: _Invocations | None = None
         #: What was counted one by one: minute, ARN, metric and unit.
         self._counted: dict[tuple[int, str, str, str], Distribution] = {}
         self._others: dict[Cell, Distribution] = {}
@@ -99,11 +103,14 @@ class LambdaMetrics:
     # ---- what others tell
 
     def record(self, record: InvocationRecord) -> None:
-        function = record.function
-        minute = int(record.started_at) // MINUTE
-        cell = self._cells.get((minute, record.invoked_arn, id(function)))
-        if cell is None:
-            cell = self._cell(function, record.invoked_arn, minute)
+        cell = self._last
+        if (
+            cell is None
+            or record.function is not cell.function
+            or not 0.0 <= record.started_at - cell.began < MINUTE
+            or record.invoked_arn != cell.arn
+        ):
+            cell = self._last = self._cell(record.function, record.invoked_arn, int(record.started_at) // MINUTE)
         cell.count += 1
         if record.status != "success":
             cell.errors += 1
@@ -169,6 +176,7 @@ class LambdaMetrics:
     def collect(self) -> Iterator[Datum]:
         """An aggregation.Source."""
         cells, self._cells = self._cells, {}
+        self._last = None
         counted, self._counted = self._counted, {}
         others, self._others = self._others, {}
         for cell in cells.values():
