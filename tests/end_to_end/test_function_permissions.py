@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -69,18 +70,18 @@ def iam(region: Any) -> Any:
     return region.client("iam")
 
 
-@pytest.fixture
-def marker(region: Any) -> Iterator[Callable[[], None]]:
+@pytest.fixture(scope="module")
+def marker(region: Any) -> Callable[[], None]:
     """Waits until the log store has written whatever was said before: a function that may log says so."""
     speaker = Speaker(region, "marker", make_role(region, "marker"))
+    numbers = itertools.count()
 
     def wait() -> None:
-        speaker.says("now")
-        wait_until(lambda: "now" in speaker.logged())
+        word = f"now-{next(numbers)}."
+        speaker.says(word)
+        wait_until(lambda: word in speaker.logged())
 
-    yield wait
-    region.client("lambda").delete_function(FunctionName="marker")
-    region.client("logs").delete_log_group(logGroupName=speaker.group)
+    return wait
 
 
 # ---- logs ----------------------------------------------------------------------------------------------------------
