@@ -182,6 +182,12 @@ def test_a_chain_of_roles_lasts_an_hour_and_keeps_transitive_tags_and_the_source
     with pytest.raises(ClientError) as error:
         chained.assume_role(RoleArn=second, RoleSessionName="two", SourceIdentity="eve")
     assert refusal(error)[1] == "The source identity is already set for this assume role session"
+    for number, action in enumerate(("sts:SetSourceIdentity", "sts:TagSession")):
+        closed = role(region, f"chain-closed-{number}", trusting({"AWS": ACCOUNT}, "sts:AssumeRole", action))
+        with pytest.raises(ClientError) as error:
+            chained.assume_role(RoleArn=closed, RoleSessionName="two")
+        missing = ("sts:TagSession", "sts:SetSourceIdentity")[number]
+        assert f"is not authorized to perform: {missing} on resource: {closed}" in refusal(error)[1]
     last = chained.assume_role(RoleArn=second, RoleSessionName="two")
     assert last["SourceIdentity"] == "ada"
     assert with_key(region, "iam", last["Credentials"]).list_users()["Users"]

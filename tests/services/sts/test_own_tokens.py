@@ -87,6 +87,17 @@ def test_a_federated_user_without_a_policy_may_nothing_and_one_of_root_what_its_
         with_key(region, "lambda", of_root).list_functions()
 
 
+def test_tags_of_a_federated_user_need_leave_and_count_in_policies(region: Any, ada: Any) -> None:
+    tags = [{"Key": "team", "Value": "blue"}]
+    blue = {"StringEquals": {"aws:PrincipalTag/team": "blue"}}
+    session = federated(ada, Policy=allow("logs:*", Condition=blue), Tags=tags)["Credentials"]
+    assert with_key(region, "logs", session).describe_log_groups()["logGroups"] == []
+    plain = user(region, "plain", allow("sts:GetFederationToken"))
+    with pytest.raises(ClientError) as error:
+        federated(plain, Policy=allow("*"), Tags=tags)
+    assert "is not authorized to perform: sts:TagSession" in refusal(error)[1]
+
+
 def test_tokens_of_a_deleted_user_may_nothing(region: Any) -> None:
     iam = region.client("iam")
     client = user(region, "leaver", allow("*"))

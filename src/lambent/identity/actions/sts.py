@@ -25,9 +25,11 @@ def _session(call: Call) -> Keys:
     """Of every action that assuming a role is made of."""
     params = call.params
     keys = _tags(call) | {"sts:rolesessionname": (params["RoleSessionName"],)}
-    for member, key in (("ExternalId", "sts:externalid"), ("SourceIdentity", "sts:sourceidentity")):
-        if params.get(member):
-            keys[key] = (params[member],)
+    session = call.caller.session
+    source = params.get("SourceIdentity") or (session.source_identity if session is not None else "")
+    for value, key in ((params.get("ExternalId"), "sts:externalid"), (source, "sts:sourceidentity")):
+        if value:
+            keys[key] = (value,)
     if params.get("TransitiveTagKeys"):
         keys["sts:transitivetagkeys"] = params["TransitiveTagKeys"]
     if params.get("DurationSeconds"):
@@ -45,12 +47,21 @@ def _role_tags(call: Call) -> Keys:
 
 
 def _tag_session(call: Call) -> Iterable[Need]:
-    if call.params.get("Tags"):
+    """Also for tags that the caller's session passes on."""
+    session = call.caller.session
+    if call.params.get("Tags") or (session is not None and session.transitive):
         yield Need("sts:TagSession", role(call), _session(call))
 
 
+def _tag_federated(call: Call) -> Iterable[Need]:
+    if call.params.get("Tags"):
+        yield Need("sts:TagSession", federated_user(call), _tags(call))
+
+
 def _set_source(call: Call) -> Iterable[Need]:
-    if call.params.get("SourceIdentity"):
+    """Every role of a chain must let the source identity in that the first one was given."""
+    session = call.caller.session
+    if call.params.get("SourceIdentity") or (session is not None and session.source_identity):
         yield Need("sts:SetSourceIdentity", role(call), _session(call))
 
 
@@ -63,6 +74,6 @@ ROWS: Mapping[str, Row | None] = {
     "GetAccessKeyInfo": Row(),
     # Allowed even where a policy says no: AWS documents it so.
     "GetCallerIdentity": None,
-    "GetFederationToken": Row(federated_user, keys=_tags),
+    "GetFederationToken": Row(federated_user, keys=_tags, also=(_tag_federated,)),
     "GetSessionToken": None,
 }
