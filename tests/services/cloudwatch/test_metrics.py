@@ -336,6 +336,10 @@ def test_pages_hold_as_many_points_as_asked_for(traffic: Any) -> None:
             {"Id": "x", "Expression": "x + 1"},
             "Error in expression 'x': It refers to itself, or through too many others",
         ),
+        (
+            {"Id": "x", "Expression": "1", "Label": "${AVG}"},
+            "The value ${AVG} for parameter MetricDataQueries.member.1.Label is not supported: labels are plain text.",
+        ),
         ({"Id": "x", "Expression": "1 +"}, "Error in expression 'x': The expression ends too early"),
         ({"Id": "x", "Expression": "1 + 1"}, "Error in expression 'x': The result must be a time series"),
         (

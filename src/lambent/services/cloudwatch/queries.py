@@ -87,6 +87,8 @@ def _query(account: str, region: str, given: Mapping[str, Any], number: int) -> 
         )
     wanted = given.get("ReturnData", True) is not False
     label = given.get("Label") or ""
+    if "${" in label:
+        raise ValidationError(f"The value {label} for parameter {where}.Label is not supported: labels are plain text.")
     if stat is not None:
         if given.get("Period") is not None:
             raise ValidationError(
