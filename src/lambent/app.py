@@ -176,6 +176,7 @@ class App:
 
         await iam.start()
         stack.push_async_callback(iam.stop)
+        roles = CheckedRoles(iam.directory, config.auth)
         audit = AuditLog(self._clock)
         authorizer = Authorizer(config.auth, iam.directory, iam.directory, self._clock, audit)
         audit_file = AuditFile(config.data_dir / "audit.json", audit)
@@ -187,6 +188,7 @@ class App:
             runtimes=self._catalog,
             logs=logs,
             log_access=LogAccess(authorizer.decide, iam.directory, keys, logs.has_group),
+            roles=roles,
             credentials=sessions,
             clock=self._clock,
             account_concurrency=config.account_concurrency,

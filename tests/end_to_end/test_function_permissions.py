@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import wait_until
 from tests.http_api_support import make_function
-from tests.roles import ACCOUNT, BASIC, LOGGING, allowing, make_role
+from tests.roles import ACCOUNT, BASIC, LOGGING, allowing, make_role, trust
 
 pytestmark = pytest.mark.slow
 
@@ -259,3 +259,20 @@ def test_whoever_gives_a_function_its_role_must_be_allowed_to_pass_it(region: An
     passing["Statement"][0]["Condition"] = {"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}}
     iam.put_user_policy(UserName="deployer", PolicyName="pass", PolicyDocument=json.dumps(passing))
     assert update() == role
+
+
+def test_no_environment_starts_with_a_role_that_lambda_cannot_assume(region: Any, iam: Any) -> None:
+    make_function(region, "left", SPEAKS, allow=False, role=make_role(region, "leaving"))
+    client = region.client("lambda")
+    iam.update_assume_role_policy(RoleName="leaving", PolicyDocument=trust("events.amazonaws.com"))
+    for _ in range(3):
+        with pytest.raises(client.exceptions.ClientError) as refusal:
+            client.invoke(FunctionName="left", Payload="1")
+        response = refusal.value.response
+        assert response["ResponseMetadata"]["HTTPStatusCode"] == 403
+        assert response["Error"] == {
+            "Code": "AccessDeniedException",
+            "Message": "The role defined for the function cannot be assumed by Lambda.",
+        }
+    iam.update_assume_role_policy(RoleName="leaving", PolicyDocument=trust("lambda.amazonaws.com"))
+    assert client.invoke(FunctionName="left", Payload="1")["Payload"].read() == b"1"

@@ -15,6 +15,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from lambent.clock import Clock
+from lambent.errors import AccessDeniedException
 from lambent.invoke import tracing
 from lambent.invoke.admission import Admission, FunctionLoad, Share
 from lambent.invoke.environment import Environment, Job, Services
@@ -46,6 +47,7 @@ from lambent.ports import (
     MetricSink,
     Provision,
     RecordSink,
+    Roles,
 )
 from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, SandboxError
 
@@ -60,6 +62,8 @@ _NO_MEMORY_LEFT = (
 #: Environments that tenants may have together, in halves of the account's concurrency: AWS keeps 2,500 for each 1,000.
 _TENANT_SHARE = 5
 
+#: Who assumes the roles of functions.
+PRINCIPAL = "lambda.amazonaws.com"
 #: The kernel's names of machines → AWS's.
 _ARCHITECTURES = {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}
 
@@ -93,11 +97,14 @@ class Invoker:
         records: Sequence[RecordSink] = (),
         metrics: MetricSink | None = None,
         log_access: LogAccess | None = None,
+        roles: Roles | None = None,
     ) -> None:
+        """`roles` None: nobody asks whether Lambda can assume a function's role."""
         self._launcher = launcher
         self._runtimes = runtimes
         self._logs = logs
         self._log_access = log_access
+        self._roles = roles
         self._credentials = credentials
         self._clock = clock
         self._account_concurrency = account_concurrency
@@ -372,11 +379,14 @@ class Invoker:
     async def _launch(self, environment: Environment) -> None:
         group = environment.group
         try:
+            self._check_role(environment.function)
             if group.blueprint is None:
                 group.blueprint = await self._services.starter.blueprint(environment.function)
             await environment.launch(group.blueprint)
         except LookupError as error:
             self._never_started(environment, InvalidRuntimeException(str(error)))
+        except AccessDeniedException as error:
+            self._never_started(environment, error)
         except Exception as error:  # whatever keeps it from starting is the platform's failure; the client gets a 500
             log.error("%r did not start", environment, exc_info=error)
             self._never_started(environment, _as_known(error, environment.function))
@@ -384,14 +394,20 @@ class Invoker:
             self._launching -= 1
             self._begin_next()
 
+    def _check_role(self, function: FunctionVersion) -> None:
+        """It may be gone, or trust Lambda no more, since the function was given it."""
+        if self._roles is not None and not self._roles.can_be_assumed_by(function.role, PRINCIPAL):
+            raise AccessDeniedException("The role defined for the function cannot be assumed by Lambda.")
+
     def _never_started(self, environment: Environment, error: Exception) -> None:
         environment.destroy("it did not start")
         if environment.provisioned:
-            words = str(error) if isinstance(error, InvalidRuntimeException) else NOT_STARTED
+            told = isinstance(error, (InvalidRuntimeException, AccessDeniedException))
+            words = str(error) if told else NOT_STARTED
             self._provisioning.lost(environment, words)
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
-            known = isinstance(error, (InvalidRuntimeException, EFSMountFailureException))
+            known = isinstance(error, (InvalidRuntimeException, EFSMountFailureException, AccessDeniedException))
             self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
         self._act(decisions)
 
