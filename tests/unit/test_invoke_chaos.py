@@ -61,7 +61,14 @@ async def disturb(b: Bench, chance: random.Random, functions: list[FunctionVersi
             index = chance.randrange(len(functions))
             old = functions[index]
             functions[index] = function(old.name, timeout_s=1, environment_key=str(chance.random()))
+            b.invoker.provision(old, 0)
             b.invoker.retire(old.account, old.region, old.name)
+        elif event < 0.5:
+            b.invoker.provision(chance.choice(functions), chance.choice([0, 1, 2]))
+        elif event < 0.55:
+            old = chance.choice(functions)
+            b.invoker.retire(old.account, old.region, old.name)
+            b.invoker.forget(old.account, old.region, old.name)
 
 
 @pytest.mark.slow
@@ -77,6 +84,9 @@ def test_nothing_is_lost_or_left_behind(tmp_path: Path, seed: int) -> None:
                 clients = [traffic(b, random.Random(seed * 100 + index), functions, 25) for index in range(6)]
                 outcomes = [outcome for client in await asyncio.gather(*clients) for outcome in client]
             trouble.cancel()
+            b.launcher.launch_error = None
+            for each in functions:
+                b.invoker.provision(each, 0)
             assert len(outcomes) == 150
             assert "success" in outcomes
             # What ran when the last client left ends by itself, and what is idle is reaped.

@@ -120,6 +120,20 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
     assert (init["instanceId"], init["runtimeVersion"]) == ("instance", "python:3.12.v1")
 
 
+def test_json_tells_of_tenants_and_of_how_an_environment_was_initialised() -> None:
+    reporter = Reporter.of(function(log_format="JSON"), "instance", "provisioned-concurrency")
+    [start] = map(json.loads, reporter.start(NOW, Invocation("r-1", b"", "arn", tenant_id="blue")))
+    _, report = map(json.loads, [b"{}", *reporter.end(NOW, record(tenant_id="blue"))])
+    assert (start["record"]["tenantId"], report["record"]["tenantId"]) == ("blue", "blue")
+    [init] = map(json.loads, reporter.init_report(NOW, "init", 99.65, "success", None))
+    assert init["record"] == {
+        "initializationType": "provisioned-concurrency",
+        "phase": "init",
+        "status": "success",
+        "metrics": {"durationMs": 99.65},
+    }
+
+
 @pytest.mark.parametrize(
     ("level", "shown"),
     [

@@ -171,6 +171,21 @@ def test_a_version_and_an_alias_for_it_cannot_both_have_some(client: Any, publis
     )
 
 
+def test_an_alias_with_some_leads_to_no_version_that_cannot_have_it(client: Any, published: str, refused: Any) -> None:
+    put(client, published, "live", 1)
+    client.update_function_configuration(FunctionName=published, Description="another")
+    client.publish_version(FunctionName=published)
+    put(client, published, "2", 1)
+    assert refused(client.update_alias, FunctionName=published, Name="live", FunctionVersion="2") == (
+        409,
+        "ResourceConflictException",
+        "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version",
+    )
+    status, code, _ = refused(client.update_alias, FunctionName=published, Name="live", FunctionVersion="$LATEST")
+    assert (status, code) == (400, "InvalidParameterValueException")
+    assert client.get_alias(FunctionName=published, Name="live")["FunctionVersion"] == "1"
+
+
 def test_a_reservation_and_what_is_provisioned_hold_each_other(client: Any, published: str, refused: Any) -> None:
     client.put_function_concurrency(FunctionName=published, ReservedConcurrentExecutions=2)
     assert refused(

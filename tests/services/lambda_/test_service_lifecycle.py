@@ -38,6 +38,7 @@ class Retired:
 
     def __init__(self) -> None:
         self.keys: list[tuple[str, str, str]] = []
+        self.reservations: dict[str, int | None] = {}
 
     async def invoke(self, function: FunctionVersion, invocation: Invocation) -> InvokeResult:
         raise AssertionError("nothing is invoked here")
@@ -45,14 +46,16 @@ class Retired:
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
         self.keys.append((account, region, name))
 
-    def reserve(self, account: str, region: str, name: str, amount: int | None) -> None: ...
+    def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:
+        self.reservations[name] = amount
 
     def provision(self, function: FunctionVersion, amount: int) -> None: ...
 
     def provision_of(self, function: FunctionVersion) -> Provision:
         return Provision()
 
-    def forget(self, account: str, region: str, name: str) -> None: ...
+    def forget(self, account: str, region: str, name: str) -> None:
+        self.reservations.pop(name, None)
 
 
 class World:
@@ -221,8 +224,15 @@ def test_tags_and_concurrency_leave_environments_alone(run: Callable[..., None])
         assert before is not None
         assert after == dataclasses.replace(before, reserved_concurrency=5)
         assert world.invoker.keys == []
+        assert world.invoker.reservations == {"hello": 5}
 
-    run(scenario)
+    async def restarted(world: World) -> None:
+        # Set aside whether it runs or not.
+        assert world.invoker.reservations == {"hello": 5}
+        await world.call("DeleteFunction", FunctionName="hello")
+        assert world.invoker.reservations == {}
+
+    run(scenario, restarted)
 
 
 def test_the_directory_is_the_same_after_a_restart(run: Callable[..., None]) -> None:
