@@ -186,14 +186,17 @@ class Metrics:
         prune_at = loop.time()
         while not self._stopping.is_set():
             began = loop.time()
-            # Told in the log; what could not be written is tried again.
-            with contextlib.suppress(StorageError):
-                if loop.time() >= prune_at:
-                    prune_at = loop.time() + PRUNE_SECONDS
+            try:
+                if began >= prune_at:
+                    prune_at = began + PRUNE_SECONDS
                     await self.prune()
                 await self.flush()
+            except StorageError as error:
+                log.warning("Metrics are tried again in a while: %s", error)
+            except Exception:  # whatever it is, counting goes on: memory would fill if nothing were taken from it
+                log.exception("Metrics were not written.")
+            pause = min(LONGEST_SECONDS, max(FLUSH_SECONDS, (loop.time() - began) / FLUSH_SHARE))
             with contextlib.suppress(TimeoutError):
-                pause = min(LONGEST_SECONDS, max(FLUSH_SECONDS, (loop.time() - began) / FLUSH_SHARE))
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
 
