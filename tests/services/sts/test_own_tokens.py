@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
+import zipfile
 from typing import Any
 
 import pytest
@@ -119,6 +121,41 @@ def test_tokens_of_a_deleted_user_may_nothing(region: Any) -> None:
             assert refusal(error)[0] == "AccessDeniedException"
         if _ == 0:
             user(region, "leaver", allow("*"))
+
+
+def test_not_even_resources_let_in_whoever_is_gone_and_shared_its_name(region: Any) -> None:
+    functions, iam = region.client("lambda"), region.client("iam")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("main.py", "def handler(event, context):\n    return 1\n")
+    client = user(region, "namesake", allow("sts:GetSessionToken"))
+    runner = f"arn:aws:iam::{ACCOUNT}:role/worker"
+    functions.create_function(
+        FunctionName="open",
+        Runtime="python3.12",
+        Role=runner,
+        Handler="main.handler",
+        Code={"ZipFile": packed.getvalue()},
+    )
+    functions.get_waiter("function_active_v2").wait(FunctionName="open", WaiterConfig={"Delay": 0.05})
+    functions.add_permission(
+        FunctionName="open",
+        StatementId="namesake",
+        Action="lambda:InvokeFunction",
+        Principal=f"arn:aws:iam::{ACCOUNT}:user/namesake",
+    )
+    session = client.get_session_token()["Credentials"]
+    holder = with_key(region, "lambda", session)
+    assert holder.invoke(FunctionName="open")["StatusCode"] == 200
+    (key,) = iam.list_access_keys(UserName="namesake")["AccessKeyMetadata"]
+    iam.delete_access_key(UserName="namesake", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="namesake", PolicyName="own")
+    iam.delete_user(UserName="namesake")
+    namesake = user(region, "namesake", service="lambda")
+    assert namesake.invoke(FunctionName="open")["StatusCode"] == 200
+    with pytest.raises(ClientError) as error:
+        holder.invoke(FunctionName="open")
+    assert refusal(error)[0] == "AccessDeniedException"
 
 
 def test_the_id_of_a_key_tells_its_account(region: Any, ada: Any) -> None:

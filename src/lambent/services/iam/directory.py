@@ -17,18 +17,16 @@ from lambent.services.iam import managed, trusts
 from lambent.services.iam.domain import Bounded, Entity, Group, Holder, ManagedPolicy, Role, User, key_of
 from lambent.storage.secrets import SecretBox
 
-#: Of whoever exists no more.
-_NOTHING = Grants()
+
+def _all(effect: str, name: str) -> Grants:
+    statement = {"Effect": effect, "Action": "*", "Resource": "*"}
+    return Grants((parse({"Version": "2012-10-17", "Statement": statement}, kind=PolicyKind.IDENTITY, name=name),))
+
+
+#: Of whoever exists no more: not even what resources grant to its name, which somebody else may bear by now.
+_NOTHING = _all("Deny", "deleted")
 #: Of whom a root let in: the policies of the session alone limit it.
-_EVERYTHING = Grants(
-    (
-        parse(
-            {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
-            kind=PolicyKind.IDENTITY,
-            name="root",
-        ),
-    )
-)
+_EVERYTHING = _all("Allow", "root")
 
 
 class Directory:
