@@ -187,6 +187,22 @@ def test_start_sweeps_what_dead_regions_left_and_spares_living_ones(tmp_path: Pa
     assert not any(folder.exists() for folder in folders)
 
 
+def test_folders_that_another_start_swept_are_made_anew() -> None:
+    found = cgroup.find("lambent-0123456789cd", is_root=True)
+    folders = {Path(folder) for _, folder in found.folders.values()}
+    for folder in folders:
+        folder.rmdir()
+    sign = cgroup.settle(found, "lambent-0123456789cd")
+    assert sign is not None
+    with sign:
+        assert all(folder.is_dir() for folder in folders)
+        group = cgroup.Cgroup(found, "1")
+        group.make()
+        group.limit(128)
+        assert group.remove()
+    cgroup.remove_region(found)
+
+
 def test_client_learns_of_the_supervisors_death(tmp_path: Path) -> None:
     async def main() -> None:
         client = SupervisorClient.fork(options(tmp_path))

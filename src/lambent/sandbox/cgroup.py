@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import time
 from typing import Dict, List, Optional, Set, Tuple
 
 from lambent.sandbox import rlimits
@@ -309,6 +310,8 @@ def sweep(hierarchies: Hierarchies) -> List[Cgroup]:
     return leftovers
 
 
+#: Hundredths of a second that somebody else's sweep may take.
+PATIENCE = 100
 _REGION = re.compile(r"lambent-[0-9a-f]{12}\Z")
 
 
@@ -320,6 +323,28 @@ def claim(tag: str) -> Optional[socket.socket]:
     except OSError:
         sign.close()
         return None
+    return sign
+
+
+def settle(hierarchies: Hierarchies, tag: str) -> Optional[socket.socket]:
+    """The sign of life of a region that found its folders; it lives as long as what is returned.
+
+    Until it has one, another region that starts takes its folders for a killed one's. So it waits for whoever sweeps
+    them right now, and makes those anew that are gone.
+    """
+    sign = claim(tag)
+    for _ in range(PATIENCE):
+        if sign is not None:
+            break
+        time.sleep(0.01)
+        sign = claim(tag)
+    for version, folder in hierarchies.folders.values():
+        if not os.path.isdir(folder):
+            os.makedirs(folder, exist_ok=True)
+            if version == 2:
+                _enable(folder, [name for name in _CONTROLLERS if hierarchies.folders.get(name) == (2, folder)])
+    if "cpu" in hierarchies.folders:
+        _weigh_region(*hierarchies.folders["cpu"])
     return sign
 
 

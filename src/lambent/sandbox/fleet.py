@@ -102,7 +102,7 @@ class Fleet:
 
     def start(self) -> None:
         if self._ground.hierarchies.folders:
-            self._sign_of_life = cgroup.claim(levels.region_tag(self._data_dir))
+            self._sign_of_life = cgroup.settle(self._ground.hierarchies, levels.region_tag(self._data_dir))
             cgroup.sweep_strangers(self._ground.hierarchies)
             self._unremoved = cgroup.sweep(self._ground.hierarchies)
             self._remove_cgroups()
