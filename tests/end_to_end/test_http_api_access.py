@@ -277,3 +277,25 @@ def test_signed_requests_tell_the_function_who_signed(region: Any, functions: No
     assert said(api.send("POST", "/dev/two", body=b"hello")) == FORBIDDEN
     forged = type(region.key)(region.key.access_key, "not the secret")
     assert said(api.send("POST", "/dev/two", sign=forged)) == FORBIDDEN
+
+
+@pytest.mark.parametrize("path", ["/dev/admin", "/dev/%61dmin", "/dev/ad%6Din", "/dev/%2561dmin"])
+def test_a_path_written_otherwise_leads_around_no_policy(region: Any, functions: None, path: str) -> None:
+    api = HttpApi(region)
+    for key in ("GET /admin", "GET /{other}"):
+        api.route(key, api.function("echo"), AuthorizationType="AWS_IAM")
+    api.stage("dev")
+    denied = f"arn:aws:execute-api:*:*:{api.id}/dev/GET/admin"
+    statements = [
+        {"Effect": "Allow", "Action": "execute-api:Invoke", "Resource": "*"},
+        {"Effect": "Deny", "Action": "execute-api:Invoke", "Resource": denied},
+    ]
+    iam, name = region.client("iam"), f"visitor-{api.id}"
+    iam.create_user(UserName=name)
+    document = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=document)
+    made = iam.create_access_key(UserName=name)["AccessKey"]
+    key = type(region.key)(made["AccessKeyId"], made["SecretAccessKey"])
+    answer = api.send("GET", path, sign=key)
+    # Decoded once, as routes are: `%2561` is another path.
+    assert answer.status == (200 if "%25" in path else 403)

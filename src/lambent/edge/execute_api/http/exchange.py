@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -56,8 +57,9 @@ class Exchange:
 
     @property
     def arn(self) -> str:
-        """Of the method and path that were asked for, as policies name it."""
-        return f"{self.stage.arn}/{self.facts.method}{self.path}"
+        """Of the method and path that were asked for, as policies name it: a path has one name however it is written,
+        or a `%61` would lead around what a policy denies."""
+        return f"{self.stage.arn}/{self.facts.method}{path_in_arn(self.path)}"
 
     def authorizer_v2(self) -> dict[str, Any] | None:
         """requestContext.authorizer of format 2.0."""
@@ -109,6 +111,13 @@ class Exchange:
             return self.principal_id
         value = (self.authorizer_context or {}).get(name)
         return value if value is None or isinstance(value, str) else msgspec.json.encode(value).decode()
+
+
+def path_in_arn(raw_path: str) -> str:
+    """As routes see it: decoded segment by segment; an encoded slash stays one."""
+    if "%" not in raw_path:
+        return raw_path
+    return "/".join(unquote(segment).replace("/", "%2F") for segment in raw_path.split("/"))
 
 
 def _integration_error(exchange: Exchange) -> str | None:
