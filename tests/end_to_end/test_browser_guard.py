@@ -132,3 +132,14 @@ def test_clients_of_this_machine_are_served(send: Any, region: Any, headers: dic
 
 def test_a_reset_of_this_machine_is_served(send: Any) -> None:
     assert send(RESET, {})[0] == 200
+
+
+def test_an_api_is_no_way_around_to_the_operators_calls(region: Any) -> None:
+    # What a function may not send, it could otherwise send through an API that it makes.
+    api = region.client("apigatewayv2").create_api(Name="around", ProtocolType="HTTP", Target=region.url)["ApiId"]
+    for path in ("/_lambent/accounts", "/_lambent/reset", "/_localstack/state/reset"):
+        answer = region.request("POST", f"/_aws/execute-api/{api}/$default{path}", b"{}")
+        assert answer.status == 403, path
+        assert b"An API cannot make this call" in answer.body
+    assert region.request("GET", f"/_aws/execute-api/{api}/$default/metrics").status == 403
+    assert region.request("GET", f"/_aws/execute-api/{api}/$default/_lambent/health").status == 200

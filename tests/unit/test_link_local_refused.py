@@ -25,7 +25,17 @@ class Stream:
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "169.254.170.2", "::ffff:169.254.169.254", "fe80::1%eth0", "fd00:ec2::254"]
+    "address",
+    [
+        "169.254.169.254",
+        "169.254.170.2",
+        "::ffff:169.254.169.254",
+        "fe80::1%eth0",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "100.100.100.200",
+        "168.63.129.16",
+    ],
 )
 def test_connections_to_link_local_addresses_are_dropped_before_anything_is_sent(address: str) -> None:
     stream = Stream(address)

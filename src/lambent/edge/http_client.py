@@ -9,11 +9,17 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
+from lambent.edge.http_proxy import MARK, ProxyResponseTooLarge, ProxyUnreachable
 from lambent.request import Response
 
-#: Where clouds keep the credentials of their machines, beside IPv4's link-local addresses.
-_METADATA = ipaddress.ip_network("fd00:ec2::/32")
+#: Where clouds keep the credentials of their machines, beside the link-local addresses: AWS, Google (IPv6), Alibaba,
+#: Oracle, Azure.
+_METADATA = tuple(
+    map(
+        ipaddress.ip_network,
+        ("fd00:ec2::/32", "fd20:ce::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"),
+    )
+)
 #: What stays as it is; percent signs do, for all else is encoded already.
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE = _PATH_SAFE + "?"
@@ -37,6 +43,7 @@ class PooledClient:
             if "/." in url:
                 extensions["target"] = _target(url)
             address = _here(url, headers)
+            headers.append((MARK, b"1"))
             request = httpx.Request(method, address, headers=headers, content=body or None, extensions=extensions)
             response = await client.send(request, stream=True)
             try:
@@ -105,6 +112,8 @@ async def _refuse_link_local(event: str, info: dict[str, Any]) -> None:
     stream = info["return_value"]
     address = ipaddress.ip_address(stream.get_extra_info("server_addr")[0].partition("%")[0])
     address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_link_local or address in _METADATA:
+    if address.is_link_local or any(address in network for network in _METADATA):
         await stream.aclose()
-        raise ProxyUnreachable(f"{address} is a link-local address, which integrations may not reach.")
+        raise ProxyUnreachable(
+            f"{address} is a link-local address or one where clouds keep credentials, which integrations may not reach."
+        )

@@ -16,6 +16,9 @@ from lambent.request import Headers, Response
 
 #: What API Gateway reads of an integration's answer at most.
 RESPONSE_BYTES = 10 * 1024 * 1024
+#: Stands in every request that is sent on: where one comes back to this region, whoever made the API asks for it,
+#: and no operator does.
+MARK = b"x-lambent-forwarded"
 
 
 class ProxyError(Exception):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lambent.edge.http_proxy import MARK
 from lambent.errors import AccessDeniedException
 from lambent.identity.credential import read_signature
 from lambent.identity.sigv4 import SignatureVerifier
@@ -29,6 +30,9 @@ class OperatorCheck:
         """Raises AccessDeniedException, or what AWS answers to a bad signature."""
         if request.sandbox_id is not None:
             raise AccessDeniedException("A function cannot make this call to the region that it runs in.")
+        if request.header(MARK) is not None:
+            # Functions may make APIs, and send through them what they may not send themselves.
+            raise AccessDeniedException("An API cannot make this call to the region that it is served by.")
         if self._verifier is None:
             return
         signature = read_signature(request, _Anyhow())
