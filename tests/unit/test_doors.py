@@ -101,3 +101,12 @@ def test_hosts_without_number_are_not_remembered_without_end() -> None:
     for number in range(5000):
         find(f"{number}.lambda-url.us-east-1.localhost", doors=doors)
     assert len(doors._hosts) <= 1024
+
+
+def test_hosts_as_long_as_a_head_are_not_remembered() -> None:
+    doors = Doors({"execute-api": APIS})
+    assert find(f"{ID}.execute-api.{'a' * 100_000}.localhost", doors=doors) is not None
+    assert not doors._hosts
+    guard = BrowserGuard("127.0.0.1")
+    guard.check(Request("GET", b"/", b"", [(b"host", b"a" * 100_000 + b".localhost")], b"", "id"))
+    assert not guard._known

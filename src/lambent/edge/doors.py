@@ -20,6 +20,8 @@ from lambent.request import Request, Response
 _SUFFIXES = ("localhost", "localhost.localstack.cloud", "amazonaws.com", "on.aws")
 #: Host headers remembered with the door that they lead to.
 _HOSTS_LIMIT = 1024
+#: Longer ones, which no name server knows, are not remembered: a stranger's may be as long as a whole head.
+_HOST_BYTES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,10 @@ class Doors:
             found = self._hosts[host]
         except KeyError:
             found = self._by_host(host)
-            if len(self._hosts) >= _HOSTS_LIMIT:
-                self._hosts.clear()
-            self._hosts[host] = found
+            if len(host) <= _HOST_BYTES:
+                if len(self._hosts) >= _HOSTS_LIMIT:
+                    self._hosts.clear()
+                self._hosts[host] = found
         if found is not None:
             return found[0], Address(found[1], found[2], path)
         if path.startswith((b"/_aws/", b"/restapis/")):

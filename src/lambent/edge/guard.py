@@ -14,6 +14,8 @@ from lambent.request import Request
 
 LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 SUFFIXES = ("localhost", "localhost.localstack.cloud")
+#: Longer Host headers are not remembered: a stranger's may be as long as a whole head.
+_HOST_BYTES = 300
 
 
 class Guard:
@@ -44,7 +46,7 @@ class BrowserGuard(Guard):
                     f"Requests for the host '{name}' are refused under --auth off: a web page could have sent them. "
                     "Use localhost, 127.0.0.1 or the host suffix that the region was started with."
                 )
-            if len(self._known) < 1024:
+            if len(self._known) < 1024 and len(host) <= _HOST_BYTES:
                 self._known.add(host)
         site = request.header(b"sec-fetch-site")
         if site is not None and site not in (b"same-origin", b"same-site", b"none"):
