@@ -220,6 +220,16 @@ def test_a_link_that_leaves_by_way_of_another_link_is_refused(tmp_path: Path) ->
     assert_refused(build(link(b"deep/up", b".."), link(b"evil", b"deep/up/..")), tmp_path)
 
 
+def test_links_that_multiply_are_refused_at_once(tmp_path: Path) -> None:
+    # Each names the one before twice: 2^40 steps for whoever follows them one by one.
+    doubled = [link(b"l%d" % number, b"l%d/l%d" % (number - 1, number - 1)) for number in range(1, 40)]
+    assert_refused(build(link(b"l0", b"."), *doubled), tmp_path)
+
+
+def test_a_link_to_a_depth_that_no_package_has_is_refused(tmp_path: Path) -> None:
+    assert_refused(build(link(b"deep", b"/".join([b"a"] * 101))), tmp_path)
+
+
 def test_links_in_a_circle_are_refused(tmp_path: Path) -> None:
     assert_refused(build(link(b"a", b"b"), link(b"b", b"a")), tmp_path)
 

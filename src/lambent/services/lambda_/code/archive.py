@@ -25,6 +25,8 @@ DEPTH_LIMIT = 100
 _PATH_LIMIT = 3000
 _NAME_LIMIT = 255
 _LINK_HOPS = 40
+#: Parts of paths that the links of one package lead along, all together.
+_LINK_STEPS = 1_000_000
 
 _ENTRY_SIGNATURE = b"PK\x01\x02"
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -178,15 +180,22 @@ def _parts(name: str) -> Parts:
 
 def _check_links(plan: Plan) -> None:
     """Every link ends inside the tree, also by way of other links."""
+    steps = 0
     for place, target in plan.links.items():
-        _resolve(plan, place[:-1], target, _LINK_HOPS)
+        steps += _check_link(plan, place[:-1], target)
+        if steps > _LINK_STEPS:
+            raise BadPackage
 
 
-def _resolve(plan: Plan, start: Parts, target: str, hops: int) -> Parts:
-    if not target or target.startswith("/") or "\0" in target or hops == 0:
-        raise BadPackage
-    here = start
-    for part in target.split("/"):
+def _check_link(plan: Plan, here: Parts, target: str) -> int:
+    """Follow `target` from folder `here` as a kernel would, and count the steps.
+
+    All links on the way count together: ones that name others twice, which name others twice, would never end.
+    """
+    steps, hops, ahead = 0, 0, _steps(target)
+    while ahead:
+        part = ahead.pop()
+        steps += 1
         if part in ("", "."):
             continue
         if part == "..":
@@ -194,7 +203,21 @@ def _resolve(plan: Plan, start: Parts, target: str, hops: int) -> Parts:
                 raise BadPackage
             here = here[:-1]
             continue
-        here = (*here, part)
-        if here in plan.links:
-            here = _resolve(plan, here[:-1], plan.links[here], hops - 1)
-    return here
+        inner = plan.links.get((*here, part))
+        if inner is None:
+            here = (*here, part)
+            if len(here) > DEPTH_LIMIT:
+                raise BadPackage
+            continue
+        hops += 1
+        if hops == _LINK_HOPS:
+            raise BadPackage
+        ahead += _steps(inner)
+    return steps
+
+
+def _steps(target: str) -> list[str]:
+    """The parts of a link's target, the first one last."""
+    if not target or target.startswith("/") or "\0" in target:
+        raise BadPackage
+    return target.split("/")[::-1]
