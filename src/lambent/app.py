@@ -223,6 +223,7 @@ class App:
             file_systems=FileSystems(tuple(config.efs), self.isolation.no_file_systems),
             roles=roles,
             decide=authorizer.decide,
+            metrics=cloudwatch.functions,
         )
         await functions.start()
         stack.push_async_callback(functions.stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lambda_helpers import Refusal, definition, zipped
@@ -101,11 +102,29 @@ def test_enforce_refuses_every_deployment(client: Any, name: str, refused: Refus
     client.delete_code_signing_config(CodeSigningConfigArn=enforced)
 
 
-def test_warn_takes_a_deployment_and_says_so(region: Any, client: Any, name: str, create: Create) -> None:
+def counted(region: Any, name: str) -> float:
+    """Deployments of unsigned code that were let pass, by the metric."""
+    now = datetime.now(UTC)
+    points = region.client("cloudwatch").get_metric_statistics(
+        Namespace="AWS/Lambda",
+        MetricName="SignatureValidationErrors",
+        Dimensions=[{"Name": "FunctionName", "Value": name}],
+        StartTime=now - timedelta(hours=1),
+        EndTime=now + timedelta(hours=1),
+        Period=3600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    return float(sum(point["Sum"] for point in points))
+
+
+def test_warn_takes_a_deployment_says_so_and_counts_it(region: Any, client: Any, name: str, create: Create) -> None:
     warned = made(client)
     create(CodeSigningConfigArn=warned)
     assert client.get_function_code_signing_config(FunctionName=name)["CodeSigningConfigArn"] == warned
-    assert f"the code of {name} is not signed, which {warned} allows" in region.log()
+    assert f"The code of {name} is not signed, which {warned} allows" in region.log()
+    client.update_function_code(FunctionName=name, ZipFile=zipped(), DryRun=True)
+    client.update_function_code(FunctionName=name, ZipFile=zipped())
+    assert counted(region, name) == 2
     client.delete_function(FunctionName=name)
     assert client.list_functions_by_code_signing_config(CodeSigningConfigArn=warned)["FunctionArns"] == []
 

@@ -92,6 +92,13 @@ def test_a_dry_run_tells_the_hash_and_changes_nothing(client: Any, name: str, cr
     assert (dry["CodeSize"], dry["CodeSha256"] != before["CodeSha256"]) == (len(code), True)
 
 
+def test_a_dry_run_shows_the_architecture_that_it_would_have(client: Any, name: str, create: Create) -> None:
+    create()
+    dry = client.update_function_code(FunctionName=name, ZipFile=zipped(), Architectures=["arm64"], DryRun=True)
+    assert dry["Architectures"] == ["arm64"]
+    assert client.get_function_configuration(FunctionName=name)["Architectures"] == ["x86_64"]
+
+
 def test_a_dry_run_still_refuses_what_is_not_a_zip(client: Any, name: str, create: Create, refused: Refusal) -> None:
     create()
     assert refused(client.update_function_code, FunctionName=name, ZipFile=b"x", DryRun=True)[0] == 400

@@ -17,7 +17,7 @@ from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
 from lambent.identity.role_checks import AnyRole
-from lambent.ports import Destinations, EventSink, Invoker, Roles
+from lambent.ports import Destinations, EventSink, Invoker, MetricSink, Roles
 from lambent.services.lambda_.aliases.changes import Aliases
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.calls import Calls
@@ -90,6 +90,7 @@ class LambdaService:
         file_systems: FileSystems | None = None,
         roles: Roles | None = None,
         decide: Decide = within_accounts,
+        metrics: MetricSink | None = None,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change.
 
@@ -113,7 +114,7 @@ class LambdaService:
         self._permissions = Permissions(database, PolicyStore(), decisions, qualified)
         self._function_urls = FunctionUrls(database, UrlStore(), self.urls, qualified)
         signing_store = SigningStore()
-        signing = Signing(database, signing_store)
+        signing = Signing(database, signing_store, metrics)
         #: How events of functions are treated, for whoever runs them.
         self.event_rules = Rules()
         self._event_configs = EventConfigs(database, EventConfigStore(), self.event_rules, qualified, events)

@@ -12,7 +12,7 @@ from lambent.context import Context
 from lambent.services.lambda_ import configuration, describe
 from lambent.services.lambda_.changes import Functions, check_revision
 from lambent.services.lambda_.code.store import CodeStore
-from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.domain import Function, Settings
 from lambent.services.lambda_.errors import InvalidParameterValueException, UnsupportedHere
 from lambent.services.lambda_.names import latest_name
 from lambent.services.lambda_.references import References
@@ -35,23 +35,29 @@ class CodeOperations:
         # Unzipping is much work to do for a function that isn't there.
         current = await self._functions.find(name)
         data = uploaded_zip(params, verb="updating")
-        await self._signing.admit(name.key)
-        if params.get("DryRun"):
+        dry = bool(params.get("DryRun"))
+        await self._signing.admit(name.key, dry=dry)
+        if dry:
             check_revision(current, params.get("RevisionId"))
             package = await self._code.check(data)
-            return describe.configuration(dataclasses.replace(current, package=package))
+            return describe.configuration(
+                dataclasses.replace(current, package=package, settings=_built(current, params))
+            )
         publish = bool(params.get("Publish"))
         async with self._code.admitted(data) as package:
 
             def change(function: Function) -> Function:
                 self._references.check_size_now(package, function.settings.layers)
-                settings = msgspec.structs.replace(
-                    function.settings, architecture=configuration.architecture(params) or function.settings.architecture
-                )
-                return function.updated(self._clock.now(), package=package, settings=settings)
+                return function.updated(self._clock.now(), package=package, settings=_built(function, params))
 
             updated = await self._functions.update(name, params.get("RevisionId"), change, publish=publish)
         return describe.configuration(updated, updated.version if publish else None)
+
+
+def _built(function: Function, params: dict[str, Any]) -> Settings:
+    """Its settings with the architecture of new code."""
+    wanted = configuration.architecture(params)
+    return function.settings if wanted is None else msgspec.structs.replace(function.settings, architecture=wanted)
 
 
 def uploaded_zip(code: dict[str, Any], *, verb: str) -> bytes:
