@@ -573,7 +573,7 @@ connection.getresponse().read()
 
 def test_a_runtime_that_exits_after_its_answer_costs_nobody_who_waits(tmp_path: Path) -> None:
     async def main() -> None:
-        async with bench(tmp_path, memory_budget_mb=128) as b:
+        async with bench(tmp_path, memory_budget_mb=100) as b:
             spec = RuntimeSpec("provided.al2023", "exec", False, (sys.executable, "-c", ONE_SHOT))
             b.launcher.runtimes["provided.al2023"] = spec
             hello = function(runtime="provided.al2023")
