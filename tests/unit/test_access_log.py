@@ -71,10 +71,11 @@ def test_each_stage_writes_a_stream_of_its_own_and_opens_it_once() -> None:
 
     logs = AccessLogs(Sink(), TestClock(1000.5))  # type: ignore[arg-type]
     destination = "arn:aws:logs:us-east-1:123456789012:log-group:g"
-    logs.write(destination, "api/prod", "one")
-    logs.write(destination, "api/prod", "zwei ü")
-    logs.write(destination, "api/dev", "three")
-    logs.write("arn:aws:nowhere", "api/dev", "lost")
+    logs.write("123456789012", destination, "api/prod", "one")
+    logs.write("123456789012", destination, "api/prod", "zwei ü")
+    logs.write("123456789012", destination, "api/dev", "three")
+    logs.write("123456789012", "arn:aws:nowhere", "api/dev", "lost")
+    logs.write("999988887777", destination, "api/dev", "of another account")
     assert [key[:3] for key in opened] == [("123456789012", "us-east-1", "g")] * 2
     assert opened[0][3] != opened[1][3]
     assert written == [(1000500, b"one"), (1000500, "zwei ü".encode()), (1000500, b"three")]

@@ -77,14 +77,19 @@ class AccessLogs:
         #: What destinations name, by their ARN.
         self._groups: dict[str, tuple[str, str, str]] = {}
 
-    def write(self, destination_arn: str, origin: str, line: str) -> None:
-        """One line for the log group at `destination_arn`; `origin` (api and stage) decides its stream. Never waits."""
+    def write(self, account: str, destination_arn: str, origin: str, line: str) -> None:
+        """One line for the log group at `destination_arn`; `origin` (api and stage) decides its stream. Never waits.
+
+        `account`: the API's. Nothing is written to another one's group, whatever a stage says.
+        """
         group = self._groups.get(destination_arn)
         if group is None:
             group = log_group(destination_arn)
             if group is None:
                 return
             self._groups[destination_arn] = group
+        if group[0] != account:
+            return
         self.stream(*group, origin).write(int(self._clock.now() * 1000), line.encode("utf-8", "replace"))
 
     def stream(self, account: str, region: str, group: str, origin: str) -> Lines:

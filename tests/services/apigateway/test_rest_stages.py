@@ -184,6 +184,11 @@ def test_unknown_path_of_a_stage_names_the_known_ones(client: Any, staged: Api, 
         ),
         ("/accessLogSettings/destinationArn", "logs", "Invalid ARN specified in the request"),
         (
+            "/accessLogSettings/destinationArn",
+            "arn:aws:logs:us-east-1:999988887777:log-group:theirs",
+            "Invalid ARN specified in the request",
+        ),
+        (
             "/accessLogSettings/format",
             "$context.status",
             "Access Log format must contain $context.requestId or $context.extendedRequestId",

@@ -319,6 +319,15 @@ def test_a_stage_keeps_what_it_is_given_and_merges_variables(client: Any, api: s
         ({"AccessLogSettings": {"Format": "$context.requestId"}}, (400, "needs both")),
         ({"AccessLogSettings": {"DestinationArn": LOG_GROUP, "Format": "x"}}, (400, "must include at least")),
         (
+            {
+                "AccessLogSettings": {
+                    "DestinationArn": "arn:aws:logs:us-east-1:999988887777:log-group:theirs",
+                    "Format": "$context.requestId",
+                }
+            },
+            (400, "of the API's account"),
+        ),
+        (
             {"AccessLogSettings": {"DestinationArn": "arn:aws:s3:::x", "Format": "$context.requestId"}},
             (400, "Invalid ARN"),
         ),

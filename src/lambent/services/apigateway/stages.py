@@ -79,9 +79,12 @@ def refuse_unsupported(params: Mapping[str, Any]) -> None:
         raise UnsupportedHere("documentationVersion", "it keeps no documentation of APIs.")
 
 
-def check_logging(stage: Stage, account: AccountSettings) -> None:
-    """As on AWS, logs need the role that the account's settings name."""
+def check_logging(stage: Stage, account: AccountSettings, owner: str) -> None:
+    """As on AWS, logs need the role that the account's settings name, and a group of account `owner`, the API's."""
     log = stage.access_log
+    destination = Arn.parse(log.destination_arn) if log else None
+    if destination is not None and destination.account != owner:
+        raise BadRequestException("Invalid ARN specified in the request")
     levels = {settings.logging_level for settings in stage.method_settings.values()}
     wants = bool(log and log.destination_arn) or bool(levels & {"ERROR", "INFO"})
     if wants and not account.cloudwatch_role_arn:

@@ -166,4 +166,4 @@ class HttpApiGateway:
         exchange.response_length = len(response.body)
         exchange.latency_ms = int((self._clock.monotonic() - exchange.started) * 1000)
         line = stage.access_log.render(exchange.context)
-        self._access_logs.write(settings.destination_arn, stage.arn, line)
+        self._access_logs.write(stage.api.account, settings.destination_arn, stage.arn, line)

@@ -200,7 +200,8 @@ class RestGateway:
         wanted = exchange.stage.access_log
         if wanted is not None and wanted.format and wanted.destination_arn:
             line = self._apis.access_log(wanted.format).render(lambda name: context_value(exchange, name))
-            self._logs.write(wanted.destination_arn, f"{exchange.api.definition.id}/{exchange.stage.name}", line)
+            api = exchange.api.definition
+            self._logs.write(api.account, wanted.destination_arn, f"{api.id}/{exchange.stage.name}", line)
 
 
 def _is_set(limit: float | None) -> bool:

@@ -66,7 +66,7 @@ class StageOperations:
             found = self._found(tx, api, params["stageName"])
             changed = stages.RULES.apply(found, params.get("patchOperations"))
             self._check_deployment(tx, api, changed)
-            stages.check_logging(changed, self._store.account(tx, api.account, api.region))
+            stages.check_logging(changed, self._store.account(tx, api.account, api.region), api.account)
             changed = msgspec.structs.replace(changed, updated_s=now_s)
             self._store.put_stage(tx, api.id, changed)
             return changed

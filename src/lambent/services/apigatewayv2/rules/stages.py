@@ -43,7 +43,7 @@ def changed(api: HttpApi, stage: Stage, params: Params) -> Stage:
     if params.get("RouteSettings") is not None:
         changes["route_settings"] = _route_settings(api, stage.route_settings, params["RouteSettings"])
     if params.get("AccessLogSettings") is not None:
-        changes["access_log_settings"] = _access_log(stage.access_log_settings, params["AccessLogSettings"])
+        changes["access_log_settings"] = _access_log(api, stage.access_log_settings, params["AccessLogSettings"])
     return msgspec.structs.replace(stage, **changes)
 
 
@@ -86,7 +86,7 @@ def _route_settings(
     return settings
 
 
-def _access_log(old: AccessLogSettings | None, given: Params) -> AccessLogSettings | None:
+def _access_log(api: HttpApi, old: AccessLogSettings | None, given: Params) -> AccessLogSettings | None:
     destination = given.get("DestinationArn") or (old.destination_arn if old else "")
     template = given.get("Format") or (old.format if old else "")
     if not destination or not template:
@@ -96,6 +96,8 @@ def _access_log(old: AccessLogSettings | None, given: Params) -> AccessLogSettin
         raise UnsupportedHere("Access logs to Firehose are not supported by Lambent yet.")
     if arn is None or arn.service != "logs" or not arn.resource.startswith("log-group:"):
         raise BadRequestException("Invalid ARN specified in the request: DestinationArn must be that of a log group")
+    if arn.account != api.account:
+        raise BadRequestException("Invalid ARN specified in the request: the log group must be of the API's account")
     if "$context.requestId" not in template and "$context.extendedRequestId" not in template:
         raise BadRequestException("The access log format must include at least $context.requestId")
     if "\n" in template.rstrip("\n"):
