@@ -16,6 +16,7 @@ from rich.table import Table
 from lambent.cli.clients import operator_call
 
 REFRESH_SECONDS = 1.0
+PIPED_WIDTH = 240
 
 
 def show(data_dir: Path | None, as_json: bool) -> None:
@@ -24,7 +25,8 @@ def show(data_dir: Path | None, as_json: bool) -> None:
         return
     console = Console(highlight=False)
     if not console.is_terminal:
-        console.print(table(_environments(data_dir)))
+        # Nobody's window: whoever reads it wants each environment on one line.
+        Console(highlight=False, width=PIPED_WIDTH).print(table(_environments(data_dir)))
         return
     with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False) as live:
         while True:
