@@ -14,8 +14,6 @@ from collections.abc import Mapping
 
 from lambent.invoke.errors import ThrottleReason, TooManyRequestsException
 
-#: Concurrency that reservations must leave to functions without one.
-UNRESERVED_FLOOR = 100
 REQUESTS_PER_UNIT = 10
 #: New environments of one function at once, and how many a second it regains.
 START_BURST = 1000
