@@ -141,7 +141,6 @@ UNSUPPORTED: dict[str, Any] = {
     "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
     "SnapStart": {"ApplyOn": "PublishedVersions"},
     "ImageConfig": {"Command": ["x"]},
-    "TenancyConfig": {"TenantIsolationMode": "PER_TENANT"},
     "DurableConfig": {"ExecutionTimeout": 60},
 }
 
