@@ -38,6 +38,7 @@ class Region:
         self.data_dir = Path(tempfile.mkdtemp(prefix="lambent-bench-"))
         #: Seconds from spawn to `Ready.`
         self.start_seconds = 0.0
+        self._has_role = False
 
     def __enter__(self) -> Region:
         command = [str(LAMBENT), "up", "--port", "0", "--data-dir", str(self.data_dir), *self.options]
@@ -74,11 +75,15 @@ class Region:
         shutil.rmtree(self.data_dir, ignore_errors=True)
 
     def _make_role(self) -> None:
+        """Once: one that is started again has it, and is not to be measured with IAM loaded for nothing."""
+        if self._has_role:
+            return
         iam = self.client("iam")
         iam.create_role(RoleName="bench", AssumeRolePolicyDocument=json.dumps(TRUST))
         iam.attach_role_policy(
             RoleName="bench", PolicyArn="arn:aws:iam::aws:policy/service-role/AWSLambdaBasicExecutionRole"
         )
+        self._has_role = True
 
     def deploy(self, name: str, runtime: str, handler: str, files: dict[str, str], **settings: Any) -> None:
         """Create a function of `files` (name → text) and wait until it is Active."""
