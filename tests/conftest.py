@@ -178,6 +178,17 @@ class Region:
         return status
 
 
+#: What bombs the machine, measures time or wants both processors: nothing else runs beside it.
+ALONE = ("sandbox/", "durability/", "end_to_end/test_soak_short.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    folder = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(folder).as_posix().startswith(ALONE):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="module")
 def region(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Region]:
     """One region for a module's tests, with the options of its `REGION_OPTIONS`; see this file's docstring."""

@@ -491,6 +491,7 @@ def test_reset_ends_what_runs_and_empties_the_node(tmp_path: Path) -> None:
     run(tmp_path, scenario)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_a_function_that_prints_for_ever_neither_blocks_others_nor_escapes_its_timeout(tmp_path: Path) -> None:
     async def scenario(b: Bench) -> None:
