@@ -49,6 +49,19 @@ def test_a_host_leads_to_its_door(host: str) -> None:
 @pytest.mark.parametrize(
     "host",
     [
+        f"{ID}.execute-api.eu-west-3.localhost",
+        # As LocalStack writes them.
+        f"{ID}.execute-api.localhost.localstack.cloud:4566",
+        f"{ID}.execute-api.localhost",
+    ],
+)
+def test_the_host_of_an_api_may_lack_the_region(host: str) -> None:
+    assert find(host) == (APIS, Address(ID, host.partition(":")[0], b"/a%2Fb"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
         "localhost:4566",
         "",
         ":4566",
@@ -58,6 +71,8 @@ def test_a_host_leads_to_its_door(host: str) -> None:
         f"{ID}.lambda-url.us-east-1.evil.example",
         f"{ID}.lambda-url.us-east-1.notlocalhost",
         f"{ID}.lambda-url.localhost",
+        f"{ID}.execute-api.notlocalhost",
+        f"{ID}.execute-api.evil.example",
         f"{ID}.s3.us-east-1.localhost",
         "\xff.\xfe",
     ],

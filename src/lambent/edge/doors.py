@@ -2,7 +2,7 @@
 
     <id>.lambda-url.<region>.<suffix>              /_aws/lambda-url/<id>/…
     <id>.execute-api.<region>.<suffix>/<stage>/…   /_aws/execute-api/<id>/<stage>/…
-                                                   /restapis/<id>/<stage>/_user_request_/…
+    <id>.execute-api.<suffix>/<stage>/…            /restapis/<id>/<stage>/_user_request_/…
 
 Their callers are browsers and any HTTP client, so neither signatures nor the guard against web pages stand before
 them: each door has its own authorization and CORS.
@@ -18,6 +18,8 @@ from lambent.request import Request, Response
 
 #: Also AWS's own, for clients that resolve them to this machine (curl --resolve, /etc/hosts).
 _SUFFIXES = ("localhost", "localhost.localstack.cloud", "amazonaws.com", "on.aws")
+#: Doors whose hosts LocalStack's users write without a region.
+_WITHOUT_REGION = frozenset({"execute-api"})
 #: Host headers remembered with the door that they lead to.
 _HOSTS_LIMIT = 1024
 #: Longer ones, which no name server knows, are not remembered: a stranger's may be as long as a whole head.
@@ -92,7 +94,8 @@ class Doors:
         label, _, rest = rest.partition(".")
         door = self._doors.get(label)
         _region, _, suffix = rest.partition(".")
-        if door is None or not identifier or not f".{suffix}".endswith(self._suffixes):
+        known = rest if label in _WITHOUT_REGION else suffix
+        if door is None or not identifier or not f".{known}".endswith(self._suffixes):
             return None
         return door, identifier, name
 
