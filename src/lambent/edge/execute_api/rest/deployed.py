@@ -13,6 +13,7 @@ from lambent.edge.execute_api.rest.routes import RouteTree
 from lambent.edge.http_events.bodies import BinaryMediaTypes
 from lambent.identity.policy import Policy, PolicyKind, parse
 from lambent.services.apigateway.domain import Resource, RestApi
+from lambent.services.apigateway.expressions import Expression, TooHard
 
 #: Compiled APIs kept; one for each stage that is asked for.
 MAX_KEPT = 512
@@ -30,7 +31,7 @@ class DeployedApi:
         self.binary = BinaryMediaTypes(definition.binary_media_types)
         #: Validators of models by name, made by `validation` at first use.
         self.schemas: dict[str, Any] = {}
-        self._patterns: dict[str, re.Pattern[str] | None] = {}
+        self._patterns: dict[str, Expression | None] = {}
 
     @cached_property
     def policy(self) -> Policy | None:
@@ -41,11 +42,11 @@ class DeployedApi:
         """Does `text` match the whole of `pattern`? A pattern that is no regular expression matches nothing."""
         if pattern not in self._patterns:
             try:
-                self._patterns[pattern] = re.compile(pattern, re.DOTALL)
-            except re.error:
+                self._patterns[pattern] = Expression(pattern, re.DOTALL)
+            except (re.error, TooHard):
                 self._patterns[pattern] = None
         compiled = self._patterns[pattern]
-        return compiled is not None and compiled.fullmatch(text) is not None
+        return compiled is not None and compiled.fullmatch(text)
 
 
 class DeployedApis:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,7 @@ import referencing.exceptions
 import referencing.jsonschema
 
 from lambent.services.apigateway.domain import Model, RestApi
+from lambent.services.apigateway.expressions import Expression, TooHard
 
 #: Errors told of one body at most.
 MAX_ERRORS = 20
@@ -28,7 +30,7 @@ class ModelValidator:
         ]
         # A registry of its own also keeps the library from fetching references that it does not know.
         registry: referencing.Registry[Any] = referencing.Registry().with_resources(resources)
-        self._validator = jsonschema.Draft4Validator(_read(model), registry=registry)
+        self._validator = _bounded()(_read(model), registry=registry)
 
     def errors(self, body: bytes) -> tuple[str, ...]:
         """What is wrong with `body`, empty where nothing is."""
@@ -43,6 +45,70 @@ class ModelValidator:
             return (f"the model refers to {error.ref}, which there is not",)
         except RecursionError:
             return ("the body is nested too deeply",)
+
+
+def _bounded() -> Any:
+    """The library's validator but for what it leaves to Python's expressions, which may take for ever."""
+    expressions: dict[str, Expression | None] = {}
+
+    def found(pattern: str, text: str) -> bool:
+        if pattern not in expressions:
+            try:
+                expressions[pattern] = Expression(pattern)
+            except (re.error, TooHard):
+                expressions[pattern] = None
+        expression = expressions[pattern]
+        return expression is not None and expression.search(text)
+
+    keywords = _Keywords(found)
+    changed = {
+        "pattern": keywords.pattern,
+        "patternProperties": keywords.pattern_properties,
+        "additionalProperties": keywords.additional_properties,
+    }
+    extend: Any = jsonschema.validators.extend
+    return extend(jsonschema.Draft4Validator, changed)
+
+
+class _Keywords:
+    """What the library calls for keywords that have patterns."""
+
+    def __init__(self, found: Callable[[str, str], bool]) -> None:
+        """`found`: is there the pattern in the text?"""
+        self._found = found
+
+    def pattern(self, validator: Any, pattern: str, instance: Any, _schema: Any) -> Iterator[Any]:
+        if validator.is_type(instance, "string") and not self._found(pattern, instance):
+            yield jsonschema.ValidationError(f"{instance!r} does not match {pattern!r}")
+
+    def pattern_properties(
+        self, validator: Any, patterns: Mapping[str, Any], instance: Any, _schema: Any
+    ) -> Iterator[Any]:
+        if not validator.is_type(instance, "object"):
+            return
+        for pattern, below in patterns.items():
+            for name, value in instance.items():
+                if self._found(pattern, name):
+                    yield from validator.descend(value, below, path=name, schema_path=pattern)
+
+    def additional_properties(
+        self, validator: Any, allowed: Any, instance: Any, schema: Mapping[str, Any]
+    ) -> Iterator[Any]:
+        if not validator.is_type(instance, "object"):
+            return
+        known, patterns = schema.get("properties", {}), schema.get("patternProperties", {})
+        extras = [
+            name
+            for name in instance
+            if name not in known and not any(self._found(pattern, name) for pattern in patterns)
+        ]
+        if validator.is_type(allowed, "object"):
+            for name in extras:
+                yield from validator.descend(instance[name], allowed, path=name)
+        elif not allowed and extras:
+            names = ", ".join(repr(name) for name in extras)
+            verb = "was" if len(extras) == 1 else "were"
+            yield jsonschema.ValidationError(f"Additional properties are not allowed ({names} {verb} unexpected)")
 
 
 def _read(model: Model) -> Any:
