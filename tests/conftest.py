@@ -158,9 +158,15 @@ class Region:
 
     def _make_role(self) -> None:
         """Once: it is on disk, and the first call of IAM costs a region a tenth of a second."""
-        if "off" not in self.options and not self._has_role:
+        if "off" in self.options or self._has_role:
+            return
+        try:
             make_role(self, "worker")
-            self._has_role = True
+        except BaseException:
+            # No fixture knows of a region that did not come up, so nobody else would end it.
+            self.kill()
+            raise
+        self._has_role = True
 
     def _end(self, number: signal.Signals) -> int:
         process, self.process = self.process, None
