@@ -132,7 +132,15 @@ class Proxy(HttpProxy):
         self.answer: Response | Exception = Response(200, [(b"content-type", b"text/plain")], b"from afar")
 
     async def send(
-        self, method: str, url: str, headers: Any, body: bytes, timeout_s: float, *, verify: bool = True
+        self,
+        method: str,
+        url: str,
+        headers: Any,
+        body: bytes,
+        timeout_s: float,
+        *,
+        verify: bool = True,
+        hops: int = 0,
     ) -> Response:
         headers = {name.decode(): value.decode() for name, value in headers}
         self.sent.append({"method": method, "url": url, "headers": headers, "body": body, "timeout": timeout_s})

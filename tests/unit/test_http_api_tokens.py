@@ -40,7 +40,15 @@ class Issuer(HttpProxy):
         self.claimed = ISSUER
 
     async def send(
-        self, method: str, url: str, headers: Headers, body: bytes, timeout_s: float, *, verify: bool = True
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        timeout_s: float,
+        *,
+        verify: bool = True,
+        hops: int = 0,
     ) -> Response:
         self.asked.append(url)
         await asyncio.sleep(0)

@@ -9,7 +9,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from lambent.edge.http_proxy import MARK, ProxyResponseTooLarge, ProxyUnreachable
+from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
 from lambent.request import Response
 
 #: Where clouds keep the credentials of their machines, beside the link-local addresses: AWS, Google (IPv6), Alibaba,
@@ -43,7 +43,6 @@ class PooledClient:
             if "/." in url:
                 extensions["target"] = _target(url)
             address = _here(url, headers)
-            headers.append((MARK, b"1"))
             request = httpx.Request(method, address, headers=headers, content=body or None, extensions=extensions)
             response = await client.send(request, stream=True)
             try:

@@ -12,13 +12,15 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lambent.edge.http_events.request_facts import HOP_BY_HOP
-from lambent.request import Headers, Response
+from lambent.request import Headers, Request, Response
 
 #: What API Gateway reads of an integration's answer at most.
 RESPONSE_BYTES = 10 * 1024 * 1024
-#: Stands in every request that is sent on: where one comes back to this region, whoever made the API asks for it,
-#: and no operator does.
+#: Stands in every request that is sent on, with how many APIs it has passed: where one comes back to this region,
+#: whoever made the API asks for it, and no operator does.
 MARK = b"x-lambent-forwarded"
+#: APIs that one request may pass; more are one that leads to itself.
+HOPS = 10
 
 
 class ProxyError(Exception):
@@ -31,6 +33,10 @@ class ProxyTimeout(ProxyError):
 
 class ProxyUnreachable(ProxyError):
     """No connection, a broken one, no such host, or an answer that is not HTTP."""
+
+
+class ProxyLoop(ProxyError):
+    """The request has passed too many APIs already."""
 
 
 class ProxyResponseTooLarge(ProxyError):
@@ -53,17 +59,30 @@ class HttpProxy:
         self._loading = asyncio.Lock()
 
     async def send(
-        self, method: str, url: str, headers: Headers, body: bytes, timeout_s: float, *, verify: bool = True
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        timeout_s: float,
+        *,
+        verify: bool = True,
+        hops: int = 0,
     ) -> Response:
         """The server's answer, whatever its status: redirects are not followed, an encoded body stays encoded.
 
         Headers that belong to one connection are dropped in both directions, and `host` is that of `url`.
-        `verify` False: any certificate will do. Raises ProxyError.
+        `verify` False: any certificate will do. `hops`: APIs that the request has passed. Raises ProxyError.
         """
+        if hops >= HOPS:
+            raise ProxyLoop(f"The request has passed {HOPS} APIs already: this one leads to itself.")
+        # Whatever an API maps to this name, it does not begin to count anew.
+        sent = [pair for pair in forwarded(headers) if pair[0].lower() != MARK]
+        sent.append((MARK, b"%d" % (hops + 1)))
         try:
             async with asyncio.timeout(timeout_s):
                 client = self._client or await self._load()
-                response = await client.send(method, url, forwarded(headers), body, verify=verify, limit=RESPONSE_BYTES)
+                response = await client.send(method, url, sent, body, verify=verify, limit=RESPONSE_BYTES)
         except TimeoutError:
             raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
         response.headers = forwarded(response.headers)
@@ -82,6 +101,12 @@ class HttpProxy:
                 module = await asyncio.to_thread(importlib.import_module, "lambent.edge.http_client")
                 self._client = module.PooledClient()
             return self._client
+
+
+def hops_of(request: Request) -> int:
+    """How many APIs it has passed."""
+    text = request.header(MARK) or b""
+    return int(text) if text.isdigit() and len(text) < 4 else 0
 
 
 def forwarded(headers: Headers) -> list[tuple[bytes, bytes]]:

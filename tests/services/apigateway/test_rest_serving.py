@@ -416,6 +416,23 @@ def test_servers_stand_behind_methods_as_well_as_functions(region: Any, backend:
     assert api.send("GET", "/prod/metadata").status == 504
 
 
+@pytest.mark.parametrize("kind", ["HTTP_PROXY", "HTTP"])
+def test_an_api_that_leads_to_itself_is_refused_soon(region: Any, kind: str) -> None:
+    api = Deployed(region)
+    at = api.method(api.resource("round"), "GET")
+    uri = f"{region.url}/restapis/{api.id}/prod/_user_request_/round"
+    # A name of our own in the place of what counts the APIs changes nothing.
+    counted = {"integration.request.header.x-lambent-forwarded": "'0'"}
+    api.client.put_integration(**at, type=kind, integrationHttpMethod="GET", uri=uri, requestParameters=counted)
+    if kind == "HTTP":
+        api.client.put_method_response(**at, statusCode="200")
+        api.client.put_integration_response(**at, statusCode="200")
+    api.deploy()
+    began = time.monotonic()
+    assert api.send("GET", "/prod/round").status == (504 if kind == "HTTP_PROXY" else 200)
+    assert time.monotonic() - began < 10
+
+
 def test_cors_is_set_up_by_a_mock_and_gateway_responses(region: Any) -> None:
     api = Deployed(region)
     at = api.method(api.resource("cors"), "OPTIONS")

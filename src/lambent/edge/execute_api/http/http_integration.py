@@ -9,14 +9,12 @@ from lambent.edge.execute_api.http.exchange import Exchange
 from lambent.edge.execute_api.http.failures import integration_broken, timed_out, unavailable
 from lambent.edge.execute_api.http.parameters import map_request
 from lambent.edge.http_events.request_facts import Facts
-from lambent.edge.http_proxy import HttpProxy, ProxyError, ProxyResponseTooLarge, ProxyTimeout
+from lambent.edge.http_proxy import HOPS, HttpProxy, ProxyError, ProxyResponseTooLarge, ProxyTimeout, hops_of
 from lambent.request import Response
 from lambent.services.apigatewayv2.domain import ANY
 
 _GATEWAY = "AmazonAPIGateway"
 _VIA = (b"via", f"HTTP/1.1 {_GATEWAY}".encode())
-#: APIs that one request may pass; more are one that leads to itself.
-_HOPS = 10
 
 
 class HttpIntegrations:
@@ -26,8 +24,8 @@ class HttpIntegrations:
     async def answer(self, exchange: Exchange, integration: CompiledIntegration) -> Response:
         """Raises Failure."""
         facts, path = exchange.facts, None
-        if sum(value.count(_GATEWAY) for name, value in facts.headers if name == "via") >= _HOPS:
-            raise integration_broken(f"The request has passed {_HOPS} APIs already: this one leads to itself")
+        if sum(value.count(_GATEWAY) for name, value in facts.headers if name == "via") >= HOPS:
+            raise integration_broken(f"The request has passed {HOPS} APIs already: this one leads to itself")
         if integration.request_mappings:
             facts, path = map_request(exchange, integration.request_mappings)
         method = integration.integration.integration_method
@@ -38,6 +36,7 @@ class HttpIntegrations:
                 _headers(facts),
                 facts.body,
                 integration.timeout_s,
+                hops=hops_of(facts.request),
             )
         except ProxyTimeout as error:
             raise timed_out(str(error)) from None

@@ -19,7 +19,7 @@ from lambent.edge.execute_api.rest.integrations.answers import converted, method
 from lambent.edge.execute_api.rest.mapping import Sources, header_value, with_stage_variables
 from lambent.edge.http_events.request_facts import text_of
 from lambent.edge.http_events.responses import remapped
-from lambent.edge.http_proxy import HttpProxy, ProxyError, ProxyResponseTooLarge, ProxyTimeout
+from lambent.edge.http_proxy import HttpProxy, ProxyError, ProxyResponseTooLarge, ProxyTimeout, hops_of
 from lambent.request import Response
 from lambent.services.apigateway.domain import ANY, Integration
 
@@ -73,7 +73,8 @@ class HttpIntegration:
         raw = [(name.encode("latin-1", "replace"), header_value(value)) for name, value in headers]
         verify = not integration.insecure_skip_verification
         try:
-            answer = await self._proxy.send(method, url, raw, body, integration.timeout_ms / 1000, verify=verify)
+            timeout_s, hops = integration.timeout_ms / 1000, hops_of(exchange.facts.request)
+            answer = await self._proxy.send(method, url, raw, body, timeout_s, verify=verify, hops=hops)
         except ProxyTimeout as error:
             raise GatewayError(
                 INTEGRATION_TIMEOUT, reason=f"Execution failed due to a timeout error: {error}"
