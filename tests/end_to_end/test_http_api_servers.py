@@ -193,3 +193,9 @@ def test_quick_create_by_the_aws_cli_answers_at_once(region: Any, echo: str) -> 
     answer = send(region, host, "GET", "/hello?name=you")
     assert (answer.status, answer.json()["queryStringParameters"]) == (200, {"name": "you"})
     assert [each["ApiId"] for each in aws("apigatewayv2", "get-apis")["Items"]].count(created["ApiId"]) == 1
+
+
+def test_queries_of_clients_are_not_in_the_regions_log(region: Any, upstream: Server) -> None:
+    api = HttpApi(region, Target=upstream.url)
+    assert api.send("GET", "/login?token=of-somebody").status == 200
+    assert "of-somebody" not in region.log()

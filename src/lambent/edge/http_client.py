@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -30,6 +31,9 @@ class PooledClient:
     """Implements http_proxy.Client."""
 
     def __init__(self) -> None:
+        # It tells of every request with its query, where clients' tokens and secrets stand.
+        for name in ("httpx", "httpcore"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         #: By whether certificates are checked.
         self._clients: dict[bool, httpx.AsyncClient] = {}
 
