@@ -293,6 +293,11 @@ def test_a_function_refuses_layers_that_aws_refuses(client: Any, name: str, refu
             "Layer version arn:aws:lambda:::awslayer:AmazonLinux1803 does not exist.",
         ),
     }
+    # No version is written like these; one with a leading zero would pass by policies that name the version.
+    for number in ("02", "9" * 30):
+        odd = f"{LAYER}:{name}:{number}"
+        refusals[(odd,)] = (400, INVALID, f"Layer version {odd} does not exist.")
+        assert refused(client.get_layer_version_by_arn, Arn=odd)[0] == 404
     for layers, refusal in refusals.items():
         update = {"FunctionName": name, "Layers": list(layers)}
         assert refused(client.update_function_configuration, **update) == refusal

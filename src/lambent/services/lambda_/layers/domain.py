@@ -11,6 +11,7 @@ from lambent.identity.policy import Effect, Principal, Question, evaluate, parse
 from lambent.ids import revision_id
 from lambent.services.lambda_.domain import LayerUse, Package
 from lambent.services.lambda_.errors import PreconditionFailedException, ResourceNotFoundException
+from lambent.services.lambda_.names import version_number
 from lambent.services.lambda_.permissions import domain as permissions
 from lambent.services.lambda_.permissions.domain import ResourcePolicy, Statement
 
@@ -89,12 +90,13 @@ class LayerVersion:
 
 
 def parse_version_arn(text: str) -> tuple[LayerName, int] | None:
-    """None for what is not the ARN of a layer version of an account (AWS's own `awslayer`s are not)."""
+    """None for what cannot be the ARN of a layer version of an account: AWS's own `awslayer`s, numbers beyond all."""
     arn = Arn.parse(text)
     if arn is None or not arn.resource.startswith("layer:"):
         return None
-    _layer, name, number = arn.resource.split(":")
-    return LayerName(arn.account, arn.region, name), int(number)
+    _layer, name, digits = arn.resource.split(":")
+    number = version_number(digits)
+    return (LayerName(arn.account, arn.region, name), number) if number else None
 
 
 def layer_statement(layer_arn: str, sid: str, principal: str, organization_id: str | None) -> Statement:
