@@ -236,6 +236,8 @@ HELLO = client_hello()
         HELLO + b"GET / HTTP/1.1\r\n\r\n",
         HELLO + HELLO,
     ],
+    # Bytes that differ from run to run would name the cases differently in each process that collects them.
+    ids=[f"garbage {number}" for number in range(10)],
 )
 def test_garbage_ends_and_reaches_nobody(shared: Secure, data: bytes) -> None:
     asked = len(shared.echo.requests)
@@ -249,7 +251,7 @@ def test_garbage_ends_and_reaches_nobody(shared: Secure, data: bytes) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sent", [HELLO[:1], HELLO[:100], HELLO])
+@pytest.mark.parametrize("sent", [HELLO[:1], HELLO[:100], HELLO], ids=["one byte", "100 bytes", "all"])
 def test_a_handshake_that_does_not_go_on_ends_by_the_deadline(shared: Secure, sent: bytes) -> None:
     started = time.monotonic()
     with shared.connect() as client:
