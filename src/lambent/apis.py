@@ -37,6 +37,8 @@ class Apis:
     ) -> None:
         self._rest = ApiGatewayService(database=database, clock=clock, decide=decide, roles=roles)
         self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
+        self._rest.leave(self._http.snapshots.has)
+        self._http.leave(self._rest.snapshots.has)
         self._proxy = HttpProxy()
         access_logs = AccessLogs(logs, clock)
         rest = RestGateway(

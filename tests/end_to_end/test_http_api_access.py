@@ -299,3 +299,14 @@ def test_a_path_written_otherwise_leads_around_no_policy(region: Any, functions:
     answer = api.send("GET", path, sign=key)
     # Decoded once, as routes are: `%2561` is another path.
     assert answer.status == (200 if "%25" in path else 403)
+
+
+def test_no_api_of_the_other_kind_takes_an_id(region: Any) -> None:
+    # Both kinds answer at the same hosts: the one that is asked first would have the other's requests and tokens.
+    http, rest = region.client("apigatewayv2"), region.client("apigateway")
+    taken = http.create_api(Name="mine", ProtocolType="HTTP")["ApiId"]
+    with pytest.raises(rest.exceptions.ConflictException):
+        rest.create_rest_api(name="theirs", tags={"_custom_id_": taken})
+    taken = rest.create_rest_api(name="mine")["id"]
+    with pytest.raises(http.exceptions.ConflictException):
+        http.create_api(Name="theirs", ProtocolType="HTTP", Tags={"_custom_id_": taken})

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from lambent.context import Context
 from lambent.errors import AwsError
 from lambent.services.apigateway.domain import AccountSettings, Deployment, RestApi, Stage
-from lambent.services.apigateway.errors import no_api
+from lambent.services.apigateway.errors import ConflictException, no_api
 from lambent.services.apigateway.snapshots import Snapshots
 from lambent.services.apigateway.store import ApiStore
 from lambent.storage.database import Database
@@ -25,6 +25,8 @@ class Apis:
         self._database = database
         self._store = store
         self._snapshots = snapshots
+        #: Whether the other kind of APIs has the id: both share hosts and paths, so nobody may take another's there.
+        self.is_taken: Callable[[str], bool] = lambda api_id: False
 
     async def start(self) -> None:
         """Fill the snapshots."""
@@ -63,6 +65,8 @@ class Apis:
 
     async def create(self, api: RestApi) -> None:
         """Raises ConflictException where its id is taken."""
+        if self.is_taken(api.id):
+            raise ConflictException(f"The API identifier {api.id} is already in use")
         await self._database.write(lambda tx: self._store.insert_api(tx, api))
         self._snapshots.put(api.id, (), {})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
@@ -59,6 +59,10 @@ class ApiGatewayService:
     def use_tester(self, tester: Tester) -> None:
         """The data plane, for TestInvokeMethod and TestInvokeAuthorizer; before `operations` are registered."""
         self._operations.append(TestInvokeOperations(self._apis, tester))
+
+    def leave(self, is_taken: Callable[[str], bool]) -> None:
+        """Make no API with an id that `is_taken` elsewhere."""
+        self._apis.is_taken = is_taken
 
     async def start(self) -> None:
         """After the database; before the first request."""

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from lambent.clock import Clock
 from lambent.context import Context
 from lambent.services.apigatewayv2.domain import Deployed, Deployment, HttpApi
-from lambent.services.apigatewayv2.errors import NotFoundException
+from lambent.services.apigatewayv2.errors import ConflictException, NotFoundException
 from lambent.services.apigatewayv2.snapshots import Snapshots
 from lambent.services.apigatewayv2.store import ApiStore
 from lambent.storage.database import Database
@@ -31,6 +31,8 @@ class Apis:
         self._store = store
         self._snapshots = snapshots
         self._clock = clock
+        #: Whether the other kind of APIs has the id: both share hosts and paths, so nobody may take another's there.
+        self.is_taken: Callable[[str], bool] = lambda api_id: False
 
     async def start(self) -> None:
         """Fill the snapshots."""
@@ -43,6 +45,8 @@ class Apis:
 
     async def create(self, api: HttpApi) -> HttpApi:
         """Raises ConflictException where the id is taken."""
+        if self.is_taken(api.api_id):
+            raise ConflictException(f"The API identifier {api.api_id} is in use.")
 
         def work(tx: Connection) -> tuple[HttpApi, Mapping[str, Deployed]]:
             created = self._deploy(tx, api)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lambent.clock import Clock
 from lambent.services.apigatewayv2.changes import Apis
@@ -35,6 +35,10 @@ class ApiGatewayV2Service:
             DeploymentOperations(apis, store, database),
             TagOperations(apis),
         )
+
+    def leave(self, is_taken: Callable[[str], bool]) -> None:
+        """Make no API with an id that `is_taken` elsewhere."""
+        self._apis.is_taken = is_taken
 
     async def start(self) -> None:
         """After the database; before the first request."""
