@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import os
@@ -68,7 +69,7 @@ def test_version_and_help() -> None:
 
 def test_an_unknown_command_and_option_are_told() -> None:
     assert lambent("fly").returncode == 2
-    assert lambent("up", "--test-clock").returncode == 2
+    assert lambent("up", "--rocket").returncode == 2
     done = lambent("up", "--auth", "maybe")
     assert (done.returncode, "strict" in done.stderr) == (2, True)
 
@@ -169,7 +170,9 @@ def test_logs_reach_back_as_far_as_is_asked(here) -> None:
 
 def test_logs_follow_until_interrupted(here) -> None:
     command = [*LAMBENT, "logs", "hello", "--follow", "--since", "1m", *here]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as following:
+    # Whoever runs the tests in the background leaves them, and so this process, deaf to it.
+    heed = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment(), preexec_fn=heed) as following:
         lambent("invoke", "hello", "--payload", '{"mark": "followed"}', *here)
         assert any("followed" in line for line in following.stdout)
         following.send_signal(signal.SIGINT)
