@@ -208,7 +208,7 @@ class App:
         readiness = Readiness(self._supervisor.prepare, {spec.name for spec in self._catalog.available()})
         stack.push_async_callback(readiness.stop)
         moved = MovableClock() if config.test_clock else None
-        events = Events(database, moved or self._clock, cloudwatch.functions)
+        events = Events(database, moved or self._clock, cloudwatch.functions, config.event_budget)
         functions = LambdaService(
             data_dir=config.data_dir,
             database=database,

@@ -85,6 +85,8 @@ class Config:
     cpu: CpuPolicy = CpuPolicy.WEIGHT
     #: Bytes that all stored log events may take.
     log_budget: int = 2 * GIB
+    #: Bytes that asynchronous events may take while they wait.
+    event_budget: int = 2 * GIB
     #: Account to become after the supervisor is forked, when started as root; "" = owner of the data dir.
     user: str = ""
     log_level: str = "info"
@@ -168,6 +170,7 @@ _ACCESS_POINT = re.compile(r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{1
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _LEAST = {
     "log_budget": 1,
+    "event_budget": 1,
     "memory_budget": 0,
     "idle_timeout": 0,
     "account_concurrency": 1,
@@ -234,6 +237,7 @@ _CONVERTERS: dict[str, Any] = {
     "network": Network,
     "cpu": CpuPolicy,
     "log_budget": int,
+    "event_budget": int,
     "allow_remote": _flag,
     "test_clock": _flag,
     "async_retry_base_delay": float,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from lambent.clock import TestClock
+from lambent.invoke.errors import TooManyRequestsException
 from lambent.ports import Event
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError, StorageFull
@@ -22,11 +23,11 @@ def event(number: int, payload: bytes = b"{}") -> Event:
     return Event("000000000000", "us-east-1", "hello", "live", f"request-{number}", payload, "{}", "Root=1-2-3")
 
 
-def with_queue(folder: Path, scenario: Callable[[EventQueue, list[Waiting], Database], Any]) -> None:
+def with_queue(folder: Path, scenario: Callable[[EventQueue, list[Waiting], Database], Any], **options: int) -> None:
     async def main() -> None:
         database = Database(folder / "region.db")
         await database.start()
-        queue = EventQueue(database, TestClock())
+        queue = EventQueue(database, TestClock(), **options)
         arrived = await queue.start(lambda more: arrived.extend(more))
         await scenario(queue, arrived, database)
         await queue.stop()
@@ -49,6 +50,28 @@ def test_every_size_of_batch_comes_back_as_it_was(tmp_path: Path) -> None:
 
     with_queue(tmp_path, fill)
     with_queue(tmp_path, look)
+
+
+def test_more_than_the_budget_waits_nowhere(tmp_path: Path) -> None:
+    async def fill(queue: EventQueue, arrived: list[Waiting], _database: Database) -> None:
+        for number in range(3):
+            await queue.accept(event(number, bytes(1000)))
+        with pytest.raises(TooManyRequestsException, match="--event-budget"):
+            await queue.accept(event(3, bytes(1000)))
+        queue.finish(arrived[0])
+        await queue.accept(event(4, bytes(1000)))
+
+    async def refuse(queue: EventQueue, arrived: list[Waiting], _database: Database) -> None:
+        assert len(arrived) == 3
+        with pytest.raises(TooManyRequestsException):
+            await queue.accept(event(5, bytes(2500)))
+        for waiting in arrived:
+            queue.finish(waiting)
+        await queue.accept(event(6, bytes(2500)))
+
+    with_queue(tmp_path, fill, disk_limit=5000)
+    # What waits since before counts as well.
+    with_queue(tmp_path, refuse, disk_limit=5000)
 
 
 def test_a_hundred_events_at_once_are_one_or_two_writes(tmp_path: Path) -> None:

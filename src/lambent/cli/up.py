@@ -44,6 +44,9 @@ def up(
     network: Annotated[Network | None, typer.Option(help="What functions reach outside.", show_default="none")] = None,
     cpu: Annotated[CpuPolicy | None, typer.Option(help="How CPU time is divided.", show_default="weight")] = None,
     log_budget: Annotated[int | None, typer.Option(help="Bytes for stored logs.", show_default="2 GiB")] = None,
+    event_budget: Annotated[
+        int | None, typer.Option(help="Bytes for asynchronous events that wait.", show_default="2 GiB")
+    ] = None,
     user: Annotated[str | None, typer.Option(help="Account to become when started as root.")] = None,
     rootfs: Annotated[Path | None, typer.Option(help="Root folder for functions in place of the host's.")] = None,
     host_suffix: Annotated[str | None, typer.Option(help="A host suffix of your own, beside localhost.")] = None,

@@ -16,16 +16,20 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.invoke.errors import ThrottleReason, TooManyRequestsException
 from lambent.ports import Event
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.triggers.store import EventStore
 from lambent.triggers.waiting import Waiting, lane_of
 
+_FULL = "The queue of asynchronous events is full (see --event-budget)."
 log = logging.getLogger(__name__)
 
 #: Bytes of waiting events that are kept in memory beside the disk.
 MEMORY_LIMIT = 64 * 1024 * 1024
+#: Bytes of waiting events on disk, beyond which no more are taken: the same disk holds everybody's functions.
+DISK_LIMIT = 2 * 1024**3
 #: Of one event, beside its payload.
 _OVERHEAD = 512
 #: Seconds that what nobody waits for may be put off, to share a write with more of it.
@@ -47,13 +51,18 @@ class _Batch:
 
 
 class EventQueue:
-    def __init__(self, database: Database, clock: Clock, memory_limit: int = MEMORY_LIMIT) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, memory_limit: int = MEMORY_LIMIT, disk_limit: int = DISK_LIMIT
+    ) -> None:
         self._database = database
         self._clock = clock
         self._store = EventStore()
         self._memory_limit = memory_limit
         #: Bytes of the events in memory.
         self._held = 0
+        self._disk_limit = disk_limit
+        #: Bytes of all events that are not finished.
+        self._stored = 0
         self._next = _Batch()
         #: Something is to be written; somebody waits for it.
         self._work = asyncio.Event()
@@ -70,6 +79,7 @@ class EventQueue:
         self._on_accepted = on_accepted
         waiting = await self._database.read(self._store.all)
         self._last_id = waiting[-1].id if waiting else 0
+        self._stored = sum(entry.size for entry in waiting)
         self._writer = asyncio.get_running_loop().create_task(self._write_for_ever(), name="event writer")
         return waiting
 
@@ -87,7 +97,7 @@ class EventQueue:
             self._refuse(self._next, StorageError("The region was reset."))
             self._next = _Batch()
             await self._database.write(self._store.delete_all)
-            self._held = 0
+            self._held = self._stored = 0
 
     def is_idle(self) -> bool:
         """Whether everything is written."""
@@ -97,12 +107,16 @@ class EventQueue:
     # ---- what happens to events ----
 
     async def accept(self, event: Event) -> None:
-        """Returns once it is on disk."""
+        """Returns once it is on disk. Raises TooManyRequestsException where too many wait already."""
         if self._stopping.is_set():
             raise StorageError("The region is stopping and takes no more events.")
+        size = _size(event)
+        if self._stored + size > self._disk_limit:
+            raise TooManyRequestsException(ThrottleReason.ACCOUNT_CONCURRENCY, _FULL)
+        self._stored += size
         now = self._clock.now()
         self._last_id += 1
-        waiting = Waiting(self._last_id, lane_of(event), now, now, event)
+        waiting = Waiting(self._last_id, lane_of(event), now, now, event, size=size)
         done: Future[None] = asyncio.get_running_loop().create_future()
         self._next.accepted.append((waiting, done))
         self._work.set()
@@ -117,6 +131,7 @@ class EventQueue:
     def finish(self, waiting: Waiting) -> None:
         """It is done, or given up."""
         self._drop(waiting)
+        self._forget(waiting)
         self._next.postponed.pop(waiting.id, None)
         self._next.finished.add(waiting.id)
         self._work.set()
@@ -205,9 +220,9 @@ class EventQueue:
             self._next.finished |= batch.finished
             self._work.set()
 
-    @staticmethod
-    def _refuse(batch: _Batch, error: Exception) -> None:
-        for _, done in batch.accepted:
+    def _refuse(self, batch: _Batch, error: Exception) -> None:
+        for waiting, done in batch.accepted:
+            self._forget(waiting)
             if not done.done():
                 done.set_exception(error)
 
@@ -220,6 +235,11 @@ class EventQueue:
             waiting.event = None
         else:
             self._held += size
+
+    def _forget(self, waiting: Waiting) -> None:
+        # A reset may have come between.
+        self._stored = max(0, self._stored - waiting.size)
+        waiting.size = 0
 
     def _drop(self, waiting: Waiting) -> None:
         if waiting.event is not None:

@@ -7,7 +7,7 @@ from lambent.ports import EventRulesDirectory, FunctionDirectory, Invoker, Metri
 from lambent.storage.database import Database
 from lambent.triggers.destinations import Destinations
 from lambent.triggers.drain import Drain
-from lambent.triggers.event_queue import EventQueue
+from lambent.triggers.event_queue import DISK_LIMIT, EventQueue
 
 
 class Uncounted:
@@ -20,10 +20,13 @@ class Uncounted:
 class Events:
     """Implements ports.EventSink."""
 
-    def __init__(self, database: Database, clock: Clock, metrics: MetricSink | None = None) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, metrics: MetricSink | None = None, budget: int = DISK_LIMIT
+    ) -> None:
+        """`budget`: bytes that waiting events may take."""
         self._clock = clock
         self._metrics = metrics or Uncounted()
-        self._queue = EventQueue(database, clock)
+        self._queue = EventQueue(database, clock, disk_limit=budget)
         self.destinations = Destinations()
         self.accept = self._queue.accept
         self._drain: Drain | None = None

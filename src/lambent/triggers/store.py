@@ -64,6 +64,7 @@ class EventStore:
     def all(self, tx: Connection) -> list[Waiting]:
         """Without their events, in the order of acceptance."""
         columns = [column for column in events.c if column is not events.c.event]
+        size = func.length(events.c.event).label("size")
         return [
             Waiting(
                 row.id,
@@ -73,8 +74,9 @@ class EventStore:
                 None,
                 row.attempts,
                 row.failures,
+                row.size,
             )
-            for row in tx.execute(select(*columns).order_by(events.c.id))
+            for row in tx.execute(select(*columns, size).order_by(events.c.id))
         ]
 
     def last_id(self, tx: Connection) -> int:

@@ -28,6 +28,8 @@ class Waiting:
     attempts: int = 0
     #: How often Lambda itself failed to run it.
     failures: int = 0
+    #: Bytes that it counts for in the queue's budget; 0 once it is finished.
+    size: int = 0
 
 
 def arn_of(lane: LaneKey) -> str:
