@@ -161,6 +161,12 @@ class Region:
 
     # ---- functions ---------------------------------------------------------------------------------------------
 
+    def make_role(self) -> None:
+        """What regions that check their callers ask of a function's role."""
+        statement = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        trust = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self.new_client("iam").create_role(RoleName=ROLE.rpartition("/")[2], AssumeRolePolicyDocument=trust)
+
     def deploy(self, name: str, *, handler: str = "hostile.handler", **changes: Any) -> str:
         """A function of the hostile package; gone functions are replaced."""
         files = changes.pop("files", None) or {path.name: path.read_bytes() for path in FUNCTIONS.glob("*.py")}

@@ -94,6 +94,7 @@ def test_connections_held_open_leave_the_region_to_others(region: Region) -> Non
 def test_a_functions_own_credentials_reset_nothing(place: Place) -> None:
     region = Region(place, "--auth", "strict")
     try:
+        region.make_role()
         region.deploy("signer", handler="signed.handler")
         for service in ("lambda", "sts"):
             outcome = region.invoke("signer", {"port": region.port, "path": "/_lambent/reset", "service": service})
