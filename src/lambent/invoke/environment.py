@@ -480,7 +480,8 @@ class Environment:
             # A timer fires a little late; what is billed is the timeout.
             duration_ms = self._timeout_s * 1000
         init_ms, self.init_ms = self.init_ms, None
-        if duration_ms > 100 or now - self._memory_at > _MEMORY_SAMPLE_S:
+        # Of what failed the peak may be the reason, however soon after the last look.
+        if duration_ms > 100 or now - self._memory_at > _MEMORY_SAMPLE_S or outcome.status != SUCCESS:
             self._sample_memory(now)
         function = self.function
         record = InvocationRecord(
