@@ -7,10 +7,9 @@ from typing import Protocol
 
 from lambent.edge.deferred import Deferred
 from lambent.edge.doors import Address, Door
+from lambent.edge.execute_api.door import BODY_LIMIT
 from lambent.edge.http_events.errors import json_error
 from lambent.request import Request, Response
-
-BODY_LIMIT = 10 * 1024 * 1024
 
 
 class Apis(Protocol):
