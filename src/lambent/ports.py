@@ -63,6 +63,10 @@ class FunctionVersion:
     per_tenant: bool = False
     #: RecursiveLoop Allow: it may run in loops as long as it likes.
     allows_recursion: bool = False
+    #: A published version with SnapStart: its environments are restored from a snapshot of the initialised function.
+    snap_start: bool = False
+    #: Network that its VpcConfig maps to (none | egress | host); "" where the region's applies.
+    network: str = ""
 
 
 class FunctionDirectory(Protocol):
@@ -93,6 +97,21 @@ class Invocation(msgspec.Struct, frozen=True):
     log_tail: bool = False
     #: X-Amz-Tenant-Id, "" without.
     tenant_id: str = ""
+    #: Takes the response piece by piece as the function writes it; None: it is wanted whole.
+    stream: ResponseSink | None = None
+
+
+class ResponseSink(Protocol):
+    """Who takes a streamed response. Everything is called on the event loop; nothing awaits or raises."""
+
+    def begin(self, content_type: str) -> None:
+        """The function began to respond; called once, before the first piece."""
+
+    def write(self, piece: bytes) -> bool:
+        """Take one piece. False: no more until `on_drain`, so that a slow reader holds up the function, not memory."""
+
+    def on_drain(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when pieces may come again."""
 
 
 class InvocationRecord(msgspec.Struct, frozen=True):
@@ -119,9 +138,21 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     #: None where the version has no provisioned concurrency; else whether the environment was a provisioned one
     #: (False: the invocation spilled over).
     provisioned: bool | None = None
+    #: X-Amzn-Trace-Id as the function got it.
+    trace_id: str = ""
+    #: Of `duration_ms`, what passed after the runtime was done, until every extension was (0 without extensions).
+    extensions_ms: float = 0.0
+    #: Of `duration_ms`, what passed until the first byte of a streamed response; None where it was not streamed.
+    first_byte_ms: float | None = None
+    #: Of a streamed response.
+    streamed_bytes: int = 0
+    #: Of the first invocation after a SnapStart restore: what that took, and what of it is billed.
+    restore_ms: float | None = None
+    billed_restore_ms: int = 0
 
 
 class InvokeResult(msgspec.Struct, frozen=True):
+    #: Of a streamed response what it ended with: b"", or the error (JSON) that ended it early.
     payload: bytes
     #: `Unhandled`, or None on success.
     function_error: str | None

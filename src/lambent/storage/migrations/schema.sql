@@ -274,4 +274,4 @@ CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
 CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
 CREATE INDEX metric_minutes_age ON metric_minutes (minute);
 CREATE UNIQUE INDEX metric_series_key ON metric_series (account, region, namespace, name, dimensions);
-INSERT INTO alembic_version (version_num) VALUES ('0010');
+INSERT INTO alembic_version (version_num) VALUES ('0012');
