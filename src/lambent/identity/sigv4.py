@@ -46,12 +46,29 @@ DEFAULT_ACCOUNT = "000000000000"
 ONCE = frozenset((b"authorization", b"x-amz-date", b"x-amz-security-token", b"x-amz-content-sha256"))
 #: Derived keys kept; a key serves one access key, day, region and service.
 KEY_CACHE = 4096
+#: Requests that others are likened to, and how long what is signed of one may be without its body.
+_PREPARED_KEPT = 1024
+_PREPARED_BYTES = 4096
+#: What X-Amz-Content-Sha256 says where it names no hash.
+_NOT_HASHES = (UNSIGNED, b"STREAMING-")
+#: Services with rules for signatures beyond everybody's.
+_MORE_RULES = frozenset(("s3", "iam"))
 
 
 class Verified(NamedTuple):
     caller: Caller
     #: Of the credential scope.
     region: str
+
+
+class _Prepared(NamedTuple):
+    """What two requests have in common that differ in nothing but their bodies and signatures."""
+
+    claim: Claim
+    signed_at: int
+    #: The canonical request up to the hash of the body, and the string to sign up to the hash of that.
+    canonical: bytes
+    to_sign: bytes
 
 
 class SignatureVerifier:
@@ -66,11 +83,79 @@ class SignatureVerifier:
         self._keys: dict[tuple[str, str, str, str], bytes] = {}
         #: Authorization headers less their signatures → what they claim, of requests that proved to be genuine.
         self._claims: dict[bytes, Claim] = {}
+        #: By all that a signature covers but the body. A client that calls often repeats it for a second.
+        self._prepared: dict[tuple[bytes | str | None, ...], _Prepared] = {}
         #: The timestamp read last; clients that call often send the same one for a second.
         self._last_timestamp: tuple[str, int] = ("", 0)
 
     def verify(self, request: Request, operation: SignedOperation) -> Verified:
         """Who sent `request`. A chunked body is checked, decoded and put in the place of the one received."""
+        likeness = self._likeness(request, operation)
+        prepared = self._prepared.get(likeness) if likeness else None
+        if prepared is not None:
+            verified = self._verify_like(prepared, request)
+            if verified is not None:
+                return verified
+        return self._verify_anew(request, operation, likeness)
+
+    def _likeness(self, request: Request, operation: SignedOperation) -> tuple[bytes | str | None, ...] | None:
+        """The key of `_prepared`; None for a request that is read from the beginning each time."""
+        index = request.unrepeated()
+        if index is None or operation.service in _MORE_RULES:
+            return None
+        header, stamp = index.get(b"authorization"), index.get(b"x-amz-date")
+        if header is None or not stamp:
+            return None
+        prefix = header[:-64]
+        claim = self._claims.get(prefix)
+        if claim is None or (index.get(b"x-amz-content-sha256") or b"").startswith(_NOT_HASHES):
+            return None
+        return (
+            prefix,
+            stamp,
+            operation.signing_name,
+            request.method,
+            request.raw_path,
+            request.query,
+            *map(index.get, claim.signed_names),
+        )
+
+    def _verify_like(self, prepared: _Prepared, request: Request) -> Verified | None:
+        """None: not so easily; what is wrong, if anything, is found by reading all of it."""
+        claim, signed_at, canonical, to_sign = prepared
+        header, token = request.header(b"authorization"), request.header(b"x-amz-security-token")
+        assert header is not None
+        try:
+            known = self._identity.find_key(claim.access_key_id, token.decode("latin-1") if token else None)
+        except AwsError:
+            return None
+        key = self._keys.get((known.secret_access_key, claim.date, claim.region, claim.service))
+        if key is None or not -SKEW_SECONDS <= self._clock.now() - signed_at <= SKEW_SECONDS:
+            return None
+        digest = hashlib.sha256(canonical + hashlib.sha256(request.body).hexdigest().encode()).hexdigest()
+        made = hmac.digest(key, to_sign + digest.encode(), "sha256").hex().encode()
+        if not hmac.compare_digest(made, header[-64:]):
+            return None
+        self._note_use(known.caller, claim)
+        return Verified(known.caller, claim.region)
+
+    def _prepare(
+        self, likeness: tuple[bytes | str | None, ...], request: Request, signature: Signature, headers: bytes
+    ) -> None:
+        claim = signature.claim
+        path, query = canonical_path(request.raw_path, s3=False), canonical_query(request.query)
+        canonical = b"\n".join((request.method.encode(), path, query, headers, claim.signed_headers, b""))
+        signed_at = epoch_of(signature.timestamp)
+        if signed_at is None or len(canonical) > _PREPARED_BYTES:
+            return
+        if len(self._prepared) >= _PREPARED_KEPT:
+            self._prepared.clear()
+        to_sign = f"{ALGORITHM}\n{signature.timestamp}\n{claim.scope}\n".encode()
+        self._prepared[likeness] = _Prepared(claim, signed_at, canonical, to_sign)
+
+    def _verify_anew(
+        self, request: Request, operation: SignedOperation, likeness: tuple[bytes | str | None, ...] | None
+    ) -> Verified:
         signature = self._read(request, operation)
         claim = signature.claim
         self._check_scope(signature, operation)
@@ -85,8 +170,10 @@ class SignatureVerifier:
         self._check_time(signature, operation)
         key = self._signing_key(known.secret_access_key, claim, operation)
         body_hash = _body_hash(request, signature, operation)
-        self._check_signature(request, operation, signature, key, body_hash)
+        headers = self._check_signature(request, operation, signature, key, body_hash)
         self._remember(request, claim)
+        if likeness is not None:
+            self._prepare(likeness, request, signature, headers)
         if body_hash.startswith(b"STREAMING-"):
             signer = chunks.ChunkSigner(key, signature.timestamp, claim.scope, signature.value)
             chunks.decode(request, body_hash, signer)
@@ -133,7 +220,8 @@ class SignatureVerifier:
 
     def _check_signature(
         self, request: Request, operation: SignedOperation, signature: Signature, key: bytes, body_hash: bytes
-    ) -> None:
+    ) -> bytes:
+        """The canonical headers."""
         claim = signature.claim
         headers = _signed_headers(request, operation, claim)
         s3 = operation.service == "s3"
@@ -146,7 +234,7 @@ class SignatureVerifier:
             digest = hashlib.sha256(canonical).hexdigest()
             text = f"{ALGORITHM}\n{signature.timestamp}\n{claim.scope}\n{digest}".encode()
             if hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), given):
-                return
+                return headers
         raise fault(operation, Reason.MISMATCH, MISMATCH)
 
     def _signing_key(self, secret: str, claim: Claim, operation: SignedOperation) -> bytes:
