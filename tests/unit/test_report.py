@@ -98,7 +98,7 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
         "type": "platform.start",
         "record": {"requestId": "r-1", "version": "$LATEST"},
     }
-    _, report = map(json.loads, reporter.end(NOW, record(init_ms=110.1)))
+    [report] = map(json.loads, reporter.end(NOW, record(init_ms=110.1)))
     assert (report["type"], report["record"]) == (
         "platform.report",
         {
@@ -113,7 +113,7 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
             "status": "success",
         },
     )
-    failed, _ = map(json.loads, reporter.end(NOW, record(status="failure", error_type="Runtime.ExitError")))
+    [failed] = map(json.loads, reporter.runtime_done(NOW, "r-1", 3.0, "failure", "Runtime.ExitError"))
     assert failed["type"] == "platform.runtimeDone"
     assert (failed["record"]["status"], failed["record"]["errorType"]) == ("error", "Runtime.ExitError")
     init = json.loads(reporter.init_start(NOW)[0])["record"]
@@ -123,7 +123,7 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
 def test_json_tells_of_tenants_and_of_how_an_environment_was_initialised() -> None:
     reporter = Reporter.of(function(log_format="JSON"), "instance", "provisioned-concurrency")
     [start] = map(json.loads, reporter.start(NOW, Invocation("r-1", b"", "arn", tenant_id="blue")))
-    _, report = map(json.loads, [b"{}", *reporter.end(NOW, record(tenant_id="blue"))])
+    [report] = map(json.loads, reporter.end(NOW, record(tenant_id="blue")))
     assert (start["record"]["tenantId"], report["record"]["tenantId"]) == ("blue", "blue")
     [init] = map(json.loads, reporter.init_report(NOW, "init", 99.65, "success", None))
     assert init["record"] == {
@@ -146,7 +146,13 @@ def test_json_tells_of_tenants_and_of_how_an_environment_was_initialised() -> No
 def test_the_system_level_hides_json_lines_below_it(level: str | None, shown: list[str]) -> None:
     reporter = Reporter.of(function(log_format="JSON", system_log_level=level), "i")
     failed = record(status="timeout", error_type="Sandbox.Timedout")
-    lines = [*reporter.start(NOW, REQUEST), *reporter.end(NOW, record()), *reporter.end(NOW, failed)]
+    lines = [
+        *reporter.start(NOW, REQUEST),
+        *reporter.runtime_done(NOW, "r-1", 3.0, "success", None),
+        *reporter.end(NOW, record()),
+        *reporter.runtime_done(NOW, "r-1", 3.0, "timeout", "Sandbox.Timedout"),
+        *reporter.end(NOW, failed),
+    ]
     assert [json.loads(line)["type"] for line in lines] == [f"platform.{name}" for name in shown]
 
 

@@ -18,12 +18,13 @@ from lambent.clock import Clock
 from lambent.ids import hex_id
 from lambent.invoke import faults, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
+from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader, Share
-from lambent.invoke.report import Lines, Reporter, billed_ms, log_stream_name
+from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import (
     ANSWERED,
@@ -65,6 +66,8 @@ _EXIT_STATUS_S = 1.0
 _MEMORY_SAMPLE_S = 0.1
 #: Before its credentials run out an environment is replaced, as AWS replaces old ones.
 _LIFETIME_S = CREDENTIALS_S - 1800
+#: Of an invocation that has not ended.
+_NONE = Outcome(b"", SUCCESS)
 
 
 class Job:
@@ -158,9 +161,8 @@ class Environment:
         self.log_stream = log_stream_name(services.clock.now(), function.version, self.id)
         self._credentials = services.starter.credentials(function)
         self._stream = LogStream(self._open_log(services, function), services.clock)
-        self._write = self._stream.write
         self._initialization = "provisioned-concurrency" if provisioned else "on-demand"
-        self._reporter = Reporter.of(function, self.id, self._initialization)
+        self._chronicle = Chronicle(Reporter.of(function, self.id, self._initialization), self._stream.write)
         self._mark = tracing.mark(function.arn)
         self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
         self._sandbox: Sandbox | None = None
@@ -179,10 +181,14 @@ class Environment:
         self._generation = 0
         self._init_at = 0.0
 
-        # One invocation. Invariant: `_job` is set iff the state is BUSY, RESETTING or REINIT.
+        # One invocation. Invariant: `_job` is set iff the state is BUSY, FINISHING, RESETTING or REINIT.
         self._job: Job | None = None
         self._started_at = 0.0
         self._started_wall = 0.0
+        self._trace_id = ""
+        #: How the runtime ended it and when; extensions may go on.
+        self._outcome = _NONE
+        self._runtime_done_at = 0.0
 
     def describe(self, now: float) -> dict[str, Any]:
         """For operators; `now` is monotonic."""
@@ -227,8 +233,7 @@ class Environment:
             # Who speaks frames has no Runtime API: connections to it are refused, and do not wait for ever.
             sandbox.runtime_api.close()
         self._move(Event.LAUNCHED)
-        wall = self._clock.now()
-        self._write_lines(self._reporter.init_start(wall), wall)
+        self._chronicle.init_start(self._clock.now(), "init")
         self._begin_init(max(PROVISIONED_INIT_LIMIT_S, self._timeout_s) if self.provisioned else INIT_LIMIT_S)
 
     def _begin_init(self, limit_s: float) -> None:
@@ -285,6 +290,7 @@ class Environment:
                 await sandbox.restart()
             if self.state is not State.DEAD:
                 self._move(Event.RESTARTED)
+                self._chronicle.init_start(self._clock.now(), "invoke")
                 self._begin_init(self._timeout_s)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
             if self.state is not State.DEAD:
@@ -294,13 +300,14 @@ class Environment:
         """Hand the invocation to the runtime. `spent_s` of its time went into an init."""
         invocation = job.invocation
         wall = self._write_start(invocation, started_at)
+        self._trace_id = trace_id = tracing.header(invocation.trace_id, self.function.tracing_mode, wall, self._mark)
         assert self._link is not None
         self._link.invoke(
             (
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                tracing.header(invocation.trace_id, self.function.tracing_mode, wall, self._mark),
+                trace_id,
                 invocation.client_context,
                 "",
                 invocation.tenant_id,
@@ -313,7 +320,7 @@ class Environment:
         self._started_at, self._started_wall = started_at, wall
         if invocation.log_tail:
             self._stream.begin_tail()
-        self._write_lines(self._reporter.start(wall, invocation), wall)
+        self._chronicle.start(wall, invocation)
         return wall
 
     # ---- what the runtime tells ----
@@ -323,14 +330,14 @@ class Environment:
         if self.state is State.INIT:
             self.init_ms = (now - self._init_at) * 1000
             self._end_init()
-            if self.provisioned:
-                self._report_init("init", now, Outcome(b"", SUCCESS))
+            self._report_init("init", now, Outcome(b"", SUCCESS), logged=self.provisioned)
             # What starts next is charged with what this one took so far, not with a guess.
             self._sample_memory(now)
             self._rest(now)
             self._owner.environment_usable(self)
         elif self.state is State.REINIT:
             self._end_init()
+            self._report_init("invoke", now, Outcome(b"", SUCCESS), logged=False)
             assert self._job is not None
             # The timer set for the init goes on: one timeout covers both.
             self._begin(self._job, self._init_at, spent_s=now - self._init_at)
@@ -443,48 +450,72 @@ class Environment:
             # Its last words, read after its end: whoever waits for an environment must not be given to it.
             self._fail(outcome, "its runtime exited after its answer")
             return
-        now = self._clock.monotonic()
+        self._runtime_done(outcome, self._clock.monotonic())
+        self._end_invocation(self._runtime_done_at)
+
+    def _runtime_done(self, outcome: Outcome, now: float) -> None:
+        job = self._job
+        assert job is not None
         self._output.drain()
         self._output.flush()
+        self._outcome, self._runtime_done_at = outcome, now
+        self._chronicle.runtime_done(
+            self._clock.now(), job.invocation.request_id, self._duration_ms(outcome, now), outcome
+        )
+
+    def _end_invocation(self, now: float) -> None:
+        """Runtime and extensions are done with it and wait for the next."""
         self._move(ANSWERED)
         self._rest(now)
-        self._conclude(outcome, now)
+        self._complete(self._outcome, now)
 
     def _fail(self, outcome: Outcome, reason: str) -> None:
         """The runtime is of no further use. Its sandbox with /tmp is."""
         now = self._clock.monotonic()
         state = self.state
         self._stop_runtime(reason)
-        self._output.drain()
-        self._output.flush()
         if state in (State.INIT, State.REINIT):
-            self._report_init("init" if state is State.INIT else "invoke", now, outcome)
+            self._output.drain()
+            self._output.flush()
+            self._report_init("init" if state is State.INIT else "invoke", now, outcome, logged=True)
         if state is State.REINIT:
             # As on AWS, an invocation whose init fails starts after it, only to end.
             assert self._job is not None
             self._write_start(self._job.invocation, self._init_at)
+        if state is not State.INIT:
+            self._runtime_done(outcome, now)
         self._move(Event.FAILED)
         self._timers.set(self._timer, min(now + self._services.idle_timeout, self.old_at))
         if state is State.INIT:
             self._owner.environment_usable(self)
         else:
-            self._conclude(outcome, now)
+            self._complete(outcome, now)
 
-    def _conclude(self, outcome: Outcome, now: float) -> None:
-        """Write what happened and give the result; the environment is idle."""
+    def _duration_ms(self, outcome: Outcome, now: float) -> float:
+        # A timer fires a little late; what is billed is the timeout.
+        return self._timeout_s * 1000 if outcome.status == TIMEOUT else (now - self._started_at) * 1000
+
+    def _complete(self, outcome: Outcome, now: float) -> None:
+        """Write what happened and give the result, unless the client has it; the environment is idle."""
         job = self._job
         assert job is not None
-        invocation = job.invocation
-        duration_ms = (now - self._started_at) * 1000
-        if outcome.status == TIMEOUT:
-            # A timer fires a little late; what is billed is the timeout.
-            duration_ms = self._timeout_s * 1000
+        duration_ms = self._duration_ms(outcome, now)
         init_ms, self.init_ms = self.init_ms, None
         # Of what failed the peak may be the reason, however soon after the last look.
         if duration_ms > 100 or now - self._memory_at > _MEMORY_SAMPLE_S or outcome.status != SUCCESS:
             self._sample_memory(now)
+        record = self._record(job.invocation, outcome, duration_ms, init_ms, now)
+        self.invocations += 1
+        self._chronicle.report(self._clock.now(), record)
+        self._respond(job, outcome, record)
+        self._job = None
+        self._owner.environment_free(self, job, record, now)
+
+    def _record(
+        self, invocation: Invocation, outcome: Outcome, duration_ms: float, init_ms: float | None, now: float
+    ) -> InvocationRecord:
         function = self.function
-        record = InvocationRecord(
+        return InvocationRecord(
             function,
             invocation.request_id,
             self._started_wall,
@@ -500,16 +531,16 @@ class Environment:
             invocation.invoked_arn,
             invocation.tenant_id,
             self.provisioned if self.group.target else None,
+            self._trace_id,
+            (now - self._runtime_done_at) * 1000,
         )
-        self.invocations += 1
-        wall = self._clock.now()
-        self._write_lines(self._reporter.end(wall, record), wall)
-        tail = self._stream.take_tail() if invocation.log_tail else None
+
+    def _respond(self, job: Job, outcome: Outcome, record: InvocationRecord) -> None:
+        """Give the client its result, once."""
+        tail = self._stream.take_tail() if job.invocation.log_tail else None
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
-            job.done.set_result(InvokeResult(outcome.payload, error, function.version, tail, record))
-        self._job = None
-        self._owner.environment_free(self, job, record, now)
+            job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record))
 
     def _rest(self, now: float) -> None:
         """Idle from now on: frozen soon."""
@@ -605,16 +636,10 @@ class Environment:
         except KeyError:
             raise IllegalTransition(self.state, event) from None
 
-    def _report_init(self, phase: str, now: float, outcome: Outcome) -> None:
+    def _report_init(self, phase: str, now: float, outcome: Outcome, *, logged: bool) -> None:
         wall = self._clock.now()
-        duration_ms = (now - self._init_at) * 1000
-        lines = self._reporter.init_report(wall, phase, duration_ms, outcome.status, outcome.error_type)
-        self._write_lines(lines, wall)
-
-    def _write_lines(self, lines: Lines, wall: float) -> None:
-        timestamp_ms = int(wall * 1000)
-        for line in lines:
-            self._write(timestamp_ms, line)
+        self._chronicle.init_runtime_done(wall, phase, outcome)
+        self._chronicle.init_report(wall, phase, (now - self._init_at) * 1000, outcome, logged=logged)
 
     def _sample_memory(self, now: float) -> None:
         if self._sandbox is not None:

@@ -74,8 +74,18 @@ class Reporter:
             line += f"\tStatus: {'timeout' if status == TIMEOUT else 'error'}{kind}"
         return (f"{line}\n".encode(),)
 
+    def extension(self, now: float, name: str, state: str, events: Sequence[str], error_type: str | None) -> Lines:
+        kind = f"\tError Type: {error_type}" if error_type else ""
+        return (f"EXTENSION\tName: {name}\tState: {state}\tEvents: [{', '.join(events)}]{kind}\n".encode(),)
+
     def start(self, now: float, invocation: Invocation) -> Lines:
         return (f"START RequestId: {invocation.request_id}{self._start_tail}".encode(),)
+
+    def runtime_done(
+        self, now: float, request_id: str, duration_ms: float, status: str, error_type: str | None
+    ) -> Lines:
+        """The runtime is done with the invocation; extensions need not be. Text has no line for it."""
+        return ()
 
     def end(self, now: float, record: InvocationRecord) -> Lines:
         """END and REPORT."""
@@ -126,31 +136,36 @@ class JsonReporter(Reporter):
             record["errorType"] = error_type
         return self._event("INFO" if status == SUCCESS else "WARN", now, "platform.initReport", record)
 
+    def extension(self, now: float, name: str, state: str, events: Sequence[str], error_type: str | None) -> Lines:
+        record: dict[str, Any] = {"name": name, "state": state, "events": list(events)}
+        if error_type:
+            record["errorType"] = error_type
+        return self._event("INFO" if not error_type else "WARN", now, "platform.extension", record)
+
     def start(self, now: float, invocation: Invocation) -> Lines:
         record = {"requestId": invocation.request_id, "version": self._function.version}
         return self._event("INFO", now, "platform.start", record | _tenant(invocation.tenant_id))
 
+    def runtime_done(
+        self, now: float, request_id: str, duration_ms: float, status: str, error_type: str | None
+    ) -> Lines:
+        result = _json_result(status, error_type)
+        done = {"requestId": request_id, **result, "metrics": {"durationMs": round(duration_ms, 3)}}
+        return self._event("DEBUG" if status == SUCCESS else "WARN", now, "platform.runtimeDone", done)
+
     def end(self, now: float, record: InvocationRecord) -> Lines:
-        """platform.runtimeDone, where text has END, and platform.report."""
-        result: dict[str, Any] = {"status": _json_status(record.status, record.error_type)}
-        if record.error_type and record.status != TIMEOUT:
-            result["errorType"] = record.error_type
-        duration_ms = round(record.duration_ms, 3)
-        done = {"requestId": record.request_id, **result, "metrics": {"durationMs": duration_ms}}
+        """platform.report."""
         metrics = {
-            "durationMs": duration_ms,
+            "durationMs": round(record.duration_ms, 3),
             "billedDurationMs": record.billed_ms,
             "memorySizeMB": record.memory_mb,
             "maxMemoryUsedMB": record.max_memory_used_mb,
         }
         if record.init_ms is not None:
             metrics["initDurationMs"] = round(record.init_ms, 3)
+        result = _json_result(record.status, record.error_type)
         report = {"requestId": record.request_id, "metrics": metrics, **result, **_tenant(record.tenant_id)}
-        good = record.status == SUCCESS
-        return (
-            *self._event("DEBUG" if good else "WARN", now, "platform.runtimeDone", done),
-            *self._event("INFO" if good else "WARN", now, "platform.report", report),
-        )
+        return self._event("INFO" if record.status == SUCCESS else "WARN", now, "platform.report", report)
 
     def _event(self, level: str, now: float, kind: str, record: dict[str, Any]) -> Lines:
         if _RANKS[level] < self._rank:
@@ -173,6 +188,13 @@ def log_stream_name(now: float, version: str, suffix: str) -> str:
 def _tenant(tenant_id: str) -> dict[str, str]:
     """Of a function that tells its tenants apart."""
     return {"tenantId": tenant_id} if tenant_id else {}
+
+
+def _json_result(status: str, error_type: str | None) -> dict[str, str]:
+    result = {"status": _json_status(status, error_type)}
+    if error_type and status != TIMEOUT:
+        result["errorType"] = error_type
+    return result
 
 
 def _json_status(status: str, error_type: str | None) -> str:

@@ -1,9 +1,10 @@
 """The life of one environment: its states, what may happen in each, and where that leads. Anything else is an error.
 
-    STARTING ─▶ INIT ─▶ READY ◀─▶ BUSY          READY ─▶ FROZEN ─▶ BUSY
+    STARTING ─▶ INIT ─▶ READY ◀─▶ BUSY          READY ─▶ FROZEN ─▶ BUSY ─▶ FINISHING ─▶ READY
                   │        │        │
                   └────────┴────────┴─▶ STOPPED ─▶ RESETTING ─▶ REINIT ─▶ BUSY
 
+FINISHING is for environments with extensions: the client has its answer, and extensions still work on the invocation.
 STOPPED keeps the sandbox with its /tmp but has no usable runtime: the next invocation starts one and pays for its
 init ("suppressed init"). Every state can be destroyed.
 """
@@ -31,19 +32,23 @@ class State(enum.IntEnum):
     #: The runtime initialises within an invocation.
     REINIT = 7
     DEAD = 8
+    #: The runtime is done with the invocation and its client is answered; an extension is not done yet.
+    FINISHING = 9
 
 
 class Event(enum.IntEnum):
     LAUNCHED = 0
     INITIALISED = 1
     INVOKED = 2
-    #: The invocation ended and the runtime can take another.
+    #: The invocation ended; runtime and extensions can take another.
     ANSWERED = 3
     #: The runtime exited, overran its time or broke the protocol.
     FAILED = 4
     FREEZE = 5
     RESTARTED = 6
     DESTROYED = 7
+    #: The runtime is done with the invocation, and not every extension is.
+    RESPONDED = 8
 
 
 class IllegalTransition(RuntimeError):
@@ -64,6 +69,9 @@ TRANSITIONS: dict[tuple[State, Event], State] = {
     (State.FROZEN, Event.FAILED): State.STOPPED,
     (State.BUSY, Event.ANSWERED): State.READY,
     (State.BUSY, Event.FAILED): State.STOPPED,
+    (State.BUSY, Event.RESPONDED): State.FINISHING,
+    (State.FINISHING, Event.ANSWERED): State.READY,
+    (State.FINISHING, Event.FAILED): State.STOPPED,
     (State.STOPPED, Event.INVOKED): State.RESETTING,
     (State.RESETTING, Event.RESTARTED): State.REINIT,
     (State.REINIT, Event.INITIALISED): State.BUSY,

@@ -1,0 +1,88 @@
+"""What the platform did in one environment, told in one place: as lines of its log, and to who subscribed to telemetry.
+
+The environment says what happened and when; how it reads is `report`'s business, who hears of it telemetry's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from lambent.invoke.faults import Outcome
+from lambent.invoke.report import Lines, Reporter
+from lambent.ports import Invocation, InvocationRecord
+
+
+class Telemetry(Protocol):
+    """Hears of all that happens in an environment; `wall` is seconds since the epoch. Nothing waits or raises."""
+
+    def init_start(self, wall: float, phase: str) -> None: ...
+
+    def init_runtime_done(self, wall: float, phase: str, outcome: Outcome) -> None: ...
+
+    def init_report(self, wall: float, phase: str, duration_ms: float, outcome: Outcome) -> None: ...
+
+    def start(self, wall: float, invocation: Invocation) -> None: ...
+
+    def runtime_done(self, wall: float, request_id: str, duration_ms: float, outcome: Outcome) -> None: ...
+
+    def report(self, wall: float, record: InvocationRecord) -> None: ...
+
+    def extension(self, wall: float, name: str, state: str, events: Sequence[str], error_type: str | None) -> None:
+        """An extension registered (`Registered`), became `Ready`, or failed (with its error type)."""
+
+
+class Chronicle:
+    """`phase` is `init`, or `invoke` for an init within an invocation."""
+
+    def __init__(self, reporter: Reporter, write: Callable[[int, bytes], None]) -> None:
+        self._reporter = reporter
+        self._append = write
+        #: None: nobody subscribed, and nothing but the log is told.
+        self.telemetry: Telemetry | None = None
+
+    def init_start(self, wall: float, phase: str) -> None:
+        if phase == "init":
+            self._write(self._reporter.init_start(wall), wall)
+        if self.telemetry is not None:
+            self.telemetry.init_start(wall, phase)
+
+    def init_runtime_done(self, wall: float, phase: str, outcome: Outcome) -> None:
+        if self.telemetry is not None:
+            self.telemetry.init_runtime_done(wall, phase, outcome)
+
+    def init_report(self, wall: float, phase: str, duration_ms: float, outcome: Outcome, *, logged: bool) -> None:
+        """`logged`: its log shows it too, as it does where init failed or was provisioned."""
+        if logged:
+            lines = self._reporter.init_report(wall, phase, duration_ms, outcome.status, outcome.error_type)
+            self._write(lines, wall)
+        if self.telemetry is not None:
+            self.telemetry.init_report(wall, phase, duration_ms, outcome)
+
+    def start(self, wall: float, invocation: Invocation) -> None:
+        self._write(self._reporter.start(wall, invocation), wall)
+        if self.telemetry is not None:
+            self.telemetry.start(wall, invocation)
+
+    def runtime_done(self, wall: float, request_id: str, duration_ms: float, outcome: Outcome) -> None:
+        """The runtime is done with the invocation; extensions need not be."""
+        lines = self._reporter.runtime_done(wall, request_id, duration_ms, outcome.status, outcome.error_type)
+        if lines:
+            self._write(lines, wall)
+        if self.telemetry is not None:
+            self.telemetry.runtime_done(wall, request_id, duration_ms, outcome)
+
+    def report(self, wall: float, record: InvocationRecord) -> None:
+        self._write(self._reporter.end(wall, record), wall)
+        if self.telemetry is not None:
+            self.telemetry.report(wall, record)
+
+    def extension(self, wall: float, name: str, state: str, events: Sequence[str], error_type: str | None) -> None:
+        self._write(self._reporter.extension(wall, name, state, events, error_type), wall)
+        if self.telemetry is not None:
+            self.telemetry.extension(wall, name, state, events, error_type)
+
+    def _write(self, lines: Lines, wall: float) -> None:
+        timestamp_ms = int(wall * 1000)
+        for line in lines:
+            self._append(timestamp_ms, line)
