@@ -200,6 +200,43 @@ class Invoker(Protocol):
         """This version (None: every one) changed or is gone: its environments finish what they run and go."""
 
 
+# ---- SnapStart -----------------------------------------------------------------------------------------------------
+
+
+class SnapshotOutcome(msgspec.Struct, frozen=True):
+    """What became of taking a snapshot of a version's initialised function."""
+
+    #: It is there: environments of the version are restored from it.
+    ok: bool
+    #: Where it is not:
+    #: `Fallback`: the function works, and starts as any other (`reason` says why);
+    #: `InitError` | `InitTimeout` | `HookError`: its own code failed, the version cannot run;
+    #: `Internal`: the platform failed.
+    reason_code: str = ""
+    #: A sentence for StateReason, "" where it is there.
+    reason: str = ""
+    #: What the init took.
+    init_ms: float = 0.0
+    #: Of the function's own failure: Runtime.ImportModuleError, …
+    error_type: str = ""
+    #: And its error document (JSON).
+    payload: bytes = b""
+    #: Where the init logged.
+    log_stream: str = ""
+
+
+class Snapshots(Protocol):
+    """Snapshots of published versions with SnapStart (`FunctionVersion.snap_start`)."""
+
+    async def prepare(self, function: FunctionVersion) -> SnapshotOutcome:
+        """Initialise the function and keep it to be restored from; what becomes of it, never an error.
+
+        Asked at publish. The snapshot lives in memory: one that is gone (after a restart of the region, or because its
+        memory was needed) is made again when the version is next invoked, without anybody asking.
+        `Invoker.retire` and `Invoker.forget` end it.
+        """
+
+
 # ---- functions as others call them --------------------------------------------------------------------------------
 
 
