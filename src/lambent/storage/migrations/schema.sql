@@ -262,6 +262,25 @@ CREATE TABLE metric_series (
 	last_minute INTEGER NOT NULL, 
 	PRIMARY KEY (id)
 );
+CREATE TABLE xray_segments (
+	trace INTEGER NOT NULL, 
+	segment_id VARCHAR NOT NULL, 
+	document BLOB NOT NULL, 
+	PRIMARY KEY (trace, segment_id)
+);
+CREATE TABLE xray_traces (
+	id INTEGER NOT NULL, 
+	account VARCHAR NOT NULL, 
+	region VARCHAR NOT NULL, 
+	trace_id VARCHAR NOT NULL, 
+	started_at FLOAT NOT NULL, 
+	ended_at FLOAT NOT NULL, 
+	updated_at FLOAT NOT NULL, 
+	size INTEGER NOT NULL, 
+	revision INTEGER NOT NULL, 
+	limit_exceeded INTEGER NOT NULL, 
+	PRIMARY KEY (id)
+);
 CREATE INDEX apigateway_apis_account ON apigateway_apis (account, region);
 CREATE INDEX http_apis_region ON http_apis (account, region);
 CREATE UNIQUE INDEX iam_entities_id ON iam_entities (id);
@@ -274,4 +293,6 @@ CREATE INDEX lambda_versions_code ON lambda_versions (code_sha256);
 CREATE INDEX lambda_versions_usage ON lambda_versions (account, region, code_size);
 CREATE INDEX metric_minutes_age ON metric_minutes (minute);
 CREATE UNIQUE INDEX metric_series_key ON metric_series (account, region, namespace, name, dimensions);
+CREATE UNIQUE INDEX xray_traces_id ON xray_traces (account, region, trace_id);
+CREATE INDEX xray_traces_time ON xray_traces (account, region, started_at);
 INSERT INTO alembic_version (version_num) VALUES ('0012');
