@@ -268,9 +268,17 @@ class FunctionCalls(Protocol):
         """May `asker` invoke the function at `arn`? From memory: no database stands on this path."""
 
     async def call(
-        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = "", tenant_id: str = ""
+        self,
+        arn: str,
+        asker: Asker,
+        payload: bytes,
+        *,
+        request_id: str,
+        trace_id: str = "",
+        tenant_id: str = "",
+        stream: ResponseSink | None = None,
     ) -> InvokeResult:
-        """Resolve, check and run it to its end.
+        """Resolve, check and run it to its end; `stream` as in Invocation (see invoke/streams.py).
 
         Raises ResourceNotFoundException, AccessDeniedException, and what `Invoker.invoke` raises.
         """

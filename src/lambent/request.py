@@ -56,9 +56,19 @@ class Request:
         self._index = None
 
 
+class BrokenOff(Exception):
+    """Raised by the stream of a Response whose end will not come: the client must see that it is not whole.
+
+    It has been sent its beginning; the connection ends without the last chunk.
+    """
+
+
 @dataclass(slots=True)
 class Response:
-    """An HTTP answer. `stream`, when set, is sent after `body`, chunked."""
+    """An HTTP answer. `stream`, when set, is sent after `body`, chunked, as fast as its client takes it.
+
+    It is closed (`aclose`) at its end and when the client hangs up.
+    """
 
     status: int
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)

@@ -10,12 +10,13 @@ import asyncio
 import http
 import logging
 from collections import deque
-from typing import Any, NamedTuple, Protocol
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import httptools
 
 from lambent import ids
-from lambent.request import Request, Response
+from lambent.request import BrokenOff, Request, Response
 from lambent.transport.limits import Limits
 from lambent.transport.tls import HANDSHAKE, Tls, TlsTransport
 from lambent.transport.unfinished import UnfinishedBodies
@@ -31,6 +32,13 @@ class Application(Protocol):
 
     def too_large(self, request: Request, limit: int) -> Response:
         """The answer to a request whose body, left out here, is larger than `limit` bytes."""
+
+
+@runtime_checkable
+class Closing(Protocol):
+    """A stream that lets go of what it holds."""
+
+    async def aclose(self) -> None: ...
 
 
 log = logging.getLogger(__name__)
@@ -387,12 +395,26 @@ class Connection(asyncio.Protocol):
 
     async def _send_stream(self, exchange: Exchange, response: Response) -> None:
         assert response.stream is not None
+        if exchange.request.method == "HEAD" or response.status in (204, 304):
+            # No body may follow: nobody reads the stream.
+            await _let_go(response.stream)
+            self._send(exchange, Response(response.status, response.headers))
+            return
         chunked = exchange.chunks
         exchange = exchange if chunked else exchange._replace(keep_alive=False)
         self.transport.write(self._head(exchange, response, exchange.keep_alive and not self.draining, length=None))
         if response.body:
             self.transport.write(_chunk(response.body) if chunked else response.body)
-        async for piece in response.stream:
+        try:
+            await self._send_pieces(response.stream, chunked)
+        except BrokenOff:
+            # What was written goes out; without a last chunk the client knows that there should be more.
+            self._close()
+        finally:
+            await _let_go(response.stream)
+
+    async def _send_pieces(self, stream: AsyncIterator[bytes], chunked: bool) -> None:
+        async for piece in stream:
             if self._writable is not None:
                 await self._writable
             if self.transport.is_closing():
@@ -402,7 +424,7 @@ class Connection(asyncio.Protocol):
         if chunked:
             self.transport.write(b"0\r\n\r\n")
         else:
-            self.transport.close()
+            self._close()
 
     def _head(self, exchange: Exchange, response: Response, keep_alive: bool, length: int | None) -> bytes:
         """Status line and headers. `length` None: the body comes in chunks."""
@@ -547,6 +569,12 @@ class Connection(asyncio.Protocol):
         self.draining = True
         if self.current is None:
             self._close()
+
+
+async def _let_go(stream: AsyncIterator[bytes]) -> None:
+    """Most are generators; a plain iterator has nothing to let go of."""
+    if isinstance(stream, Closing):
+        await stream.aclose()
 
 
 def _chunk(piece: bytes) -> bytes:

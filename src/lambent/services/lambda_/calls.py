@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lambent.arn import function_of
 from lambent.errors import AccessDeniedException
-from lambent.ports import Asker, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
+from lambent.ports import Asker, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult, ResponseSink
 from lambent.services.lambda_.errors import ResourceNotFoundException
 from lambent.services.lambda_.permissions.decisions import Decisions
 
@@ -25,7 +25,15 @@ class Calls:
         return self._directory.find(*key, qualifier)
 
     async def call(
-        self, arn: str, asker: Asker, payload: bytes, *, request_id: str, trace_id: str = "", tenant_id: str = ""
+        self,
+        arn: str,
+        asker: Asker,
+        payload: bytes,
+        *,
+        request_id: str,
+        trace_id: str = "",
+        tenant_id: str = "",
+        stream: ResponseSink | None = None,
     ) -> InvokeResult:
         function = self.resolve(arn)
         if function is None:
@@ -34,5 +42,12 @@ class Calls:
             raise AccessDeniedException(f"{asker.principal} is not allowed to invoke {arn}.")
         return await self._invoker.invoke(
             function,
-            Invocation(request_id=request_id, payload=payload, invoked_arn=arn, trace_id=trace_id, tenant_id=tenant_id),
+            Invocation(
+                request_id=request_id,
+                payload=payload,
+                invoked_arn=arn,
+                trace_id=trace_id,
+                tenant_id=tenant_id,
+                stream=stream,
+            ),
         )
