@@ -5,6 +5,7 @@ exec with both descriptors named in its environment. Speaks Python 3.8; awslambd
 """
 
 import atexit
+import errno
 import gc
 import importlib
 import json
@@ -16,7 +17,7 @@ import threading
 import time
 import traceback
 import types
-from typing import Any, Dict, NoReturn, Tuple
+from typing import Any, Dict, List, NoReturn, Tuple
 
 _RUNTIME_DIR = os.path.dirname(os.path.abspath(__file__))
 
@@ -203,6 +204,7 @@ def _set_search_path(task_root: str, layer_folder: str) -> None:
     site_folders = [task_root, f"{layer_folder}/lib/{version}/site-packages", layer_folder]
     given = [folder for folder in os.environ.get("PYTHONPATH", "").split(":") if folder]
     runtime = [folder for folder in given if folder != "/var/runtime"]
+    _customize_site(runtime)
     front = [*site_folders, *runtime, _RUNTIME_DIR]
     library = [
         folder
@@ -215,6 +217,13 @@ def _set_search_path(task_root: str, layer_folder: str) -> None:
     for folder in site_folders:
         if _has_path_files(folder):
             site.addsitedir(folder)
+
+
+def _customize_site(folders: List[str]) -> None:
+    """What an interpreter that starts with `site` imports from PYTHONPATH: tracing agents hook in there."""
+    if any(os.path.isfile(os.path.join(folder, "sitecustomize.py")) for folder in folders):
+        sys.path[:] = [*folders, *(folder for folder in sys.path if folder not in folders)]
+        site.execsitecustomize()
 
 
 def _has_path_files(folder: str) -> bool:
@@ -242,16 +251,31 @@ def _exit(code: int, streams: Any) -> NoReturn:
 
 
 def _exec_wrapper(wrapper: str) -> NoReturn:
-    """Start again below the script that AWS_LAMBDA_EXEC_WRAPPER names, which execs what it is given."""
+    """Start again below the script that AWS_LAMBDA_EXEC_WRAPPER names, which execs what it is given.
+
+    What is said of one that cannot be started is said by AWS in these words.
+    """
     os.environ["LAMBENT_WRAPPED"] = "1"
     options = [f"-{flag}" for flag, is_set in (("S", sys.flags.no_site), ("s", sys.flags.no_user_site)) if is_set]
+    arguments = [wrapper, sys.executable, *options, os.path.abspath(__file__)]
+    if not os.path.isfile(wrapper):
+        _refuse_wrapper(f"{wrapper}: does not exist", 127)
+    if not os.access(wrapper, os.X_OK):
+        _refuse_wrapper(f"{wrapper}: is not an executable", 126)
     for name in ("LAMBENT_CHANNEL_FD", "_LAMBDA_TELEMETRY_LOG_FD"):
         os.set_inheritable(int(os.environ[name]), True)
     try:
-        os.execv(wrapper, [wrapper, sys.executable, *options, os.path.abspath(__file__)])
+        os.execv(wrapper, arguments)
     except OSError as error:
-        print(f"{wrapper}: {error.strerror}", file=sys.stderr, flush=True)
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        if error.errno == errno.ENOEXEC:
+            # Without `#!` it is the shell's, as it is for the shell script that starts AWS's runtimes.
+            os.execv("/bin/sh", ["/bin/sh", *arguments])
+        _refuse_wrapper(f"{wrapper}: {error.strerror}", 127 if isinstance(error, FileNotFoundError) else 126)
+
+
+def _refuse_wrapper(words: str, code: int) -> NoReturn:
+    print(words, file=sys.stderr, flush=True)
+    os._exit(code)
 
 
 def _descriptors() -> Tuple[int, int]:
