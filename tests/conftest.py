@@ -185,13 +185,16 @@ class Region:
 
 
 #: What bombs the machine, measures time or wants both processors: nothing else runs beside it.
-ALONE = ("sandbox/", "durability/", "end_to_end/test_soak_short.py")
+ALONE = ("sandbox/", "end_to_end/test_soak_short.py")
+#: Guests are machines of their own, with one processor each.
+GUESTS = "sandbox/test_uml_"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(folder).as_posix().startswith(ALONE):
+        name = item.path.relative_to(folder).as_posix()
+        if name.startswith(ALONE) and not name.startswith(GUESTS):
             item.add_marker(pytest.mark.alone)
 
 
