@@ -9,9 +9,19 @@ import struct
 import pytest
 
 from lambent.clock import TestClock
-from lambent.invoke.logs import MAX_EVENT, LogStream, OutputReader, RawLines, Share, TelemetryFrames, node_share
+from lambent.invoke.log_levels import rank, shows
+from lambent.invoke.logs import (
+    MAX_EVENT,
+    LogStream,
+    OutputReader,
+    RawLines,
+    Share,
+    TelemetryFrames,
+    Voice,
+    node_share,
+)
 from lambent.invoke.timers import Timers
-from tests.invoke_support import KeptLog
+from tests.invoke_support import KeptLog, function
 
 CLOCK = TestClock(1_750_000_000.0)
 NOW_MS = 1_750_000_000_000
@@ -23,12 +33,12 @@ def frame(message: bytes, micros: int = NOW_MS * 1000 - 5000, kind: int = 0xA55A
 
 def raw() -> tuple[RawLines, KeptLog]:
     log = KeptLog("s")
-    return RawLines(LogStream(log, CLOCK)), log
+    return RawLines(Voice(LogStream(log, CLOCK))), log
 
 
 def frames() -> tuple[TelemetryFrames, KeptLog]:
     log = KeptLog("s")
-    return TelemetryFrames(LogStream(log, CLOCK), CLOCK), log
+    return TelemetryFrames(Voice(LogStream(log, CLOCK)), CLOCK), log
 
 
 def messages(log: KeptLog) -> list[bytes]:
@@ -250,3 +260,66 @@ def test_a_closed_pipe_ends_quietly_with_what_it_held() -> None:
         pipes.close()
 
     asyncio.run(main())
+
+
+def test_who_listens_hears_each_line_by_who_printed_it() -> None:
+    async def main() -> None:
+        pipes = Pipes()
+        heard: list[tuple[str, bytes]] = []
+        extension, printed = os.pipe2(os.O_NONBLOCK)
+        pipes.fds += [extension, printed]
+        pipes.reader.attach_extension(extension)
+        os.write(pipes.output, b"before\n")
+        pipes.reader.drain()
+        pipes.reader.listen(
+            lambda at, line: heard.append(("function", line)), lambda at, line: heard.append(("extension", line))
+        )
+        os.write(pipes.frames, frame(b"framed"))
+        os.write(pipes.output, b"raw\n")
+        os.write(printed, b"of an extension\n")
+        await pipes.turn()
+        assert sorted(heard) == [("extension", b"of an extension\n"), ("function", b"framed"), ("function", b"raw\n")]
+        pipes.reader.listen(None, None)
+        os.write(printed, b"unheard\n")
+        pipes.reader.drain()
+        assert len(heard) == 3
+        assert len(messages(pipes.log)) == 5
+        pipes.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (b'{"level": "debug", "msg": "m", "timestamp": "2024-11-02T16:51:31.587199Z"}\n', 8),
+        (b'{"level": "ERROR", "time": "2024-11-02T16:51:31+01:00"}', 20),
+        (b'{"level": "critical", "@timestamp": "2024-11-02T16:51:31Z"}', 24),
+        (b'{"level": "debug", "msg": "no time"}', 12),
+        (b'{"level": "debug", "timestamp": "yesterday"}', 12),
+        (b'{"level": "loud", "timestamp": "2024-11-02T16:51:31Z"}', 12),
+        (b'{"level": 5, "timestamp": "2024-11-02T16:51:31Z"}', 12),
+        (b"{not json", 12),
+        (b"plain text\n", 12),
+        (b"\xff\xfe", 12),
+    ],
+)
+def test_a_line_has_the_level_that_it_gives_in_json_beside_a_time(line: bytes, expected: int) -> None:
+    assert rank(line) == expected
+
+
+def test_the_log_hides_lines_below_the_level_of_the_json_format_and_listeners_hear_them() -> None:
+    warn = shows(function(log_format="JSON", application_log_level="WARN"))
+    log, heard = KeptLog("s"), list[bytes]()
+    voice = Voice(LogStream(log, CLOCK), warn)
+    parser, lines = TelemetryFrames(voice, CLOCK), RawLines(Voice(LogStream(log, CLOCK), warn))
+    voice.listen(lambda at, line: heard.append(line))
+    parser.feed(frame(b"a debug frame", kind=0xA55A000A) + frame(b"an error frame", kind=0xA55A0016))
+    lines.feed(b'plain\n{"level":"ERROR","timestamp":"2024-11-02T16:51:31Z"}\n')
+    assert messages(log) == [b"an error frame", b'{"level":"ERROR","timestamp":"2024-11-02T16:51:31Z"}\n']
+    assert heard == [b"a debug frame", b"an error frame"]
+
+
+@pytest.mark.parametrize("fields", [{}, {"log_format": "JSON", "application_log_level": "TRACE"}])
+def test_lines_are_not_looked_at_where_every_one_is_shown(fields: dict[str, str]) -> None:
+    assert shows(function(**fields)) is None

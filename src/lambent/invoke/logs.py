@@ -15,6 +15,7 @@ from asyncio import AbstractEventLoop
 from collections.abc import Callable
 
 from lambent.clock import Clock
+from lambent.invoke.log_levels import LEVEL_BITS, Shows
 from lambent.invoke.timers import Timer, Timers
 from lambent.ports import LogWriter
 
@@ -67,6 +68,9 @@ class LogStream:
     def write_now(self, message: bytes) -> None:
         self.write(int(self._now() * 1000), message)
 
+    def now_ms(self) -> int:
+        return int(self._now() * 1000)
+
     def begin_tail(self) -> None:
         """Keep the end of what is written from here on."""
         self._tail = bytearray()
@@ -96,6 +100,47 @@ class LogStream:
         self.congested = False
         if self._on_drained is not None:
             self._on_drained()
+
+
+#: Hears a line with its time in milliseconds.
+Listener = Callable[[int, bytes], None]
+
+
+class Voice:
+    """Who prints: its lines go to the log, unless their level hides them, and to whoever listens to it.
+
+    Where neither is the case `write` and `write_now` are the log's own: most functions pay nothing for those that are.
+    """
+
+    def __init__(self, stream: LogStream, shows: Shows | None = None) -> None:
+        self._stream = stream
+        self._shows = shows
+        self._listener: Listener | None = None
+        #: Of the line that is written next, as its frame says; 0 where it says nothing.
+        self.level = 0
+        self.write: Listener = stream.write
+        self.write_now: Callable[[bytes], None] = stream.write_now
+        self._route()
+
+    def listen(self, listener: Listener | None) -> None:
+        """Tell `listener` every line from here on, whatever its level; None: nobody."""
+        self._listener = listener
+        self._route()
+
+    def _route(self) -> None:
+        if self._shows is None and self._listener is None:
+            self.write, self.write_now = self._stream.write, self._stream.write_now
+        else:
+            self.write, self.write_now = self._tell, self._tell_now
+
+    def _tell(self, timestamp_ms: int, message: bytes) -> None:
+        if self._listener is not None:
+            self._listener(timestamp_ms, message)
+        if self._shows is None or self._shows(self.level, message):
+            self._stream.write(timestamp_ms, message)
+
+    def _tell_now(self, message: bytes) -> None:
+        self._tell(self._stream.now_ms(), message)
 
 
 class Share:
@@ -134,15 +179,15 @@ def node_share(clock: Clock) -> Share:
 class RawLines:
     """Bytes of stdout and stderr as events: one a line, its newline kept, invalid UTF-8 as it is."""
 
-    def __init__(self, stream: LogStream) -> None:
-        self._stream = stream
+    def __init__(self, voice: Voice) -> None:
+        self._voice = voice
         self._partial = b""
 
     def feed(self, data: bytes) -> int:
         """Returns the number of events written."""
         lines = (self._partial + data).split(b"\n") if self._partial else data.split(b"\n")
         rest = lines.pop()
-        write, events = self._stream.write_now, len(lines)
+        write, events = self._voice.write_now, len(lines)
         for line in lines:
             if len(line) < MAX_EVENT:
                 write(line + b"\n")
@@ -158,21 +203,21 @@ class RawLines:
     def flush(self) -> None:
         """The invocation ended: what stands without a newline is a line of its own."""
         if self._partial:
-            self._stream.write_now(self._partial)
+            self._voice.write_now(self._partial)
             self._partial = b""
 
     def _write_long(self, line: bytes) -> int:
         pieces = range(0, len(line), MAX_EVENT)
         for start in pieces:
-            self._stream.write_now(line[start : start + MAX_EVENT])
+            self._voice.write_now(line[start : start + MAX_EVENT])
         return len(pieces)
 
 
 class TelemetryFrames:
     """AWS's framed log: type, length, microseconds, message. What is no frame is taken as raw lines from there on."""
 
-    def __init__(self, stream: LogStream, clock: Clock) -> None:
-        self._stream = stream
+    def __init__(self, voice: Voice, clock: Clock) -> None:
+        self._voice = voice
         self._clock = clock
         self._buffer = b""
         #: Bytes of the current message still to come, and its time.
@@ -187,7 +232,7 @@ class TelemetryFrames:
         if self._buffer:
             data = self._buffer + data
         now_ms = int(self._clock.now() * 1000)
-        write = self._stream.write
+        write = self._voice.write
         at, size, events = 0, len(data), 0
         while True:
             if not self._missing:
@@ -195,9 +240,10 @@ class TelemetryFrames:
                     break
                 kind, length, micros = _FRAME.unpack_from(data, at)
                 if kind >> 16 != _FRAME_MAGIC:
-                    self._raw, self._buffer = RawLines(self._stream), b""
+                    self._raw, self._buffer = RawLines(self._voice), b""
                     return events + self._raw.feed(data[at:])
                 at += 16
+                self._voice.level = kind & LEVEL_BITS
                 self._missing, self._timestamp = length, _believable(micros // 1000, now_ms)
                 if not length:
                     continue
@@ -223,11 +269,19 @@ def _believable(timestamp_ms: int, now_ms: int) -> int:
 
 
 class OutputReader:
-    """Reads both pipes of one runtime process into its log stream, within the shares of environment and node."""
+    """Reads the pipes of one runtime process and its extensions into their log stream, within the shares of
+    environment and node."""
 
     def __init__(
-        self, loop: AbstractEventLoop, timers: Timers, clock: Clock, stream: LogStream, node_share: Share
+        self,
+        loop: AbstractEventLoop,
+        timers: Timers,
+        clock: Clock,
+        stream: LogStream,
+        node_share: Share,
+        shows: Shows | None = None,
     ) -> None:
+        """`shows`: which of the function's lines the log shows; None: all."""
         self._loop = loop
         self._timers = timers
         self._clock = clock
@@ -236,6 +290,9 @@ class OutputReader:
         self._resume_timer = Timer(self._resume)
         self._share = environment_share(clock)
         self._node_share = node_share
+        #: By what it prints to: frames, its standard streams; those of its extensions.
+        self._framed, self._raw = Voice(stream, shows), Voice(stream, shows)
+        self._extensions = Voice(stream)
         # Per runtime process
         self._sources: dict[int, RawLines | TelemetryFrames] = {}
         self._poll = select.poll()
@@ -244,17 +301,32 @@ class OutputReader:
         #: Invariant: the event loop watches the sources iff this is True.
         self._reading = False
 
+    def listen(self, function: Listener | None, extension: Listener | None) -> None:
+        """Tell each line to one of these too, by who printed it."""
+        self._framed.listen(function)
+        self._raw.listen(function)
+        self._extensions.listen(extension)
+
     def attach(self, log_fd: int, output_fd: int) -> None:
         """Read a new runtime process; -1 where it has no such pipe."""
         self.detach()
         self._poll = select.poll()
         if log_fd >= 0:
-            self._sources[log_fd] = TelemetryFrames(self._stream, self._clock)
+            self._sources[log_fd] = TelemetryFrames(self._framed, self._clock)
         if output_fd >= 0:
-            self._sources[output_fd] = RawLines(self._stream)
+            self._sources[output_fd] = RawLines(self._raw)
         for fd in self._sources:
             self._poll.register(fd, select.POLLIN)
         self._resume()
+
+    def attach_extension(self, output_fd: int) -> None:
+        """Read what an extension of the attached process prints as well, until `detach` or its end."""
+        self._sources[output_fd] = RawLines(self._extensions)
+        self._poll.register(output_fd, select.POLLIN)
+        if self._reading:
+            self._loop.add_reader(output_fd, self._on_readable, output_fd)
+        else:
+            self._resume()
 
     def detach(self) -> None:
         """Stop reading; the descriptors may be closed after this."""
