@@ -129,6 +129,11 @@ def _ask(folder: Path, level: str) -> dict[str, object]:
         level=level,
         questions=json.dumps(questions),
     )
+    return run_at(level, program)
+
+
+def run_at(level: str, program: str) -> dict[str, object]:
+    """What a program prints as JSON at last, run by an unprivileged user (but for full)."""
     command = [_interpreter(), "-c", program]
     if os.geteuid() == 0 and level != "full":
         ids = [f"--reuid={_FRESH_UID}", f"--regid={_FRESH_UID}", "--clear-groups"]

@@ -71,6 +71,8 @@ class Builder:
         message, fds = received
         if "build" in message:
             self._build(message, fds)
+        elif "terminate" in message:
+            self._spawner.terminate(message["terminate"])
         else:
             self._spawn(message, fds)
         return True

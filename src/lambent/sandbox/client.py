@@ -38,7 +38,7 @@ _STOP_DEADLINE = 10.0
 
 
 class Sandbox:
-    """One environment's isolated place and the runtime process in it. `restart` replaces process and descriptors."""
+    """One environment's isolated place and the processes in it. `restart` replaces processes and descriptors."""
 
     def __init__(self, client: SupervisorClient, reply: dict[str, Any], fds: dict[str, int]) -> None:
         self._client = client
@@ -54,12 +54,17 @@ class Sandbox:
         self._cpu_quota: str = reply.get("cpu_quota", "")
         self._is_frozen = False
         self._destroying: asyncio.Future[None] | None = None
-        # For the life of one process
+        # For the life of one runtime process and its extensions
         self.channel: socket.socket | None = None
         self.log_fd = -1
         self.output_fd = -1
+        #: By the order of their names in the spec: what they print, and how they ended.
+        self.extension_fds: list[int] = []
+        self.extensions_exited: list[asyncio.Future[ExitStatus]] = []
         self.exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        #: Numbers of the processes, -1 of a runtime that is not started yet.
         self._run = -1
+        self._extension_runs: list[int] = []
         self._control: dict[str, int] = {}
         self._adopt(reply, fds)
 
@@ -68,15 +73,22 @@ class Sandbox:
         return f"<Sandbox {self.id} run {self._run} {state}{' frozen' if self._is_frozen else ''}>"
 
     def _adopt(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
-        """Take the process that a launch or a restart started."""
-        self._run = reply["run"]
+        """Take the processes that a launch or a restart started."""
+        loop = asyncio.get_running_loop()
+        self._extension_runs = reply.get("extensions", [])
+        self.extension_fds = [fds.pop(f"extension {index}") for index in range(len(self._extension_runs))]
+        self.extensions_exited = [loop.create_future() for _ in self._extension_runs]
         if self.exited.done():
-            self.exited = asyncio.get_running_loop().create_future()
+            self.exited = loop.create_future()
+        self._adopt_runtime(reply, fds)
+        self._control = fds
+        self._is_frozen = False
+
+    def _adopt_runtime(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
+        self._run = reply["run"]
         self.channel = _socket(fds.pop("channel", None))
         self.log_fd = fds.pop("log", -1)
         self.output_fd = fds.pop("output", -1)
-        self._control = fds
-        self._is_frozen = False
 
     def freeze(self) -> None:
         """Stop every process in it until `thaw`."""
@@ -121,13 +133,27 @@ class Sandbox:
             return False
         return True
 
-    async def restart(self) -> None:
-        """Kill every process in it and start a new one; /tmp stays. Raises SandboxError."""
-        self._close_process()
-        run = self._run
+    def terminate(self) -> None:
+        """SIGTERM to the runtime's process and its group."""
+        self._client._tell({"do": "terminate", "id": self.id})
+
+    async def start_runtime(self) -> None:
+        """Where the spec said that it waits. Raises SandboxError."""
 
         def accept(reply: dict[str, Any], fds: dict[str, int]) -> None:
-            self._on_exited(run, ExitStatus(None, 9))
+            if self._destroying is None:
+                self._adopt_runtime(reply, fds)
+            else:
+                commands.close_all(list(fds.values()))
+
+        await self._client._ask({"do": "start_runtime", "id": self.id}, accept)
+
+    async def restart(self) -> None:
+        """Kill every process in it and start new ones; /tmp stays. Raises SandboxError."""
+        self._close_process()
+
+        def accept(reply: dict[str, Any], fds: dict[str, int]) -> None:
+            self._all_exited(ExitStatus(None, 9))
             self._adopt(reply, fds)
 
         await self._client._ask({"do": "restart", "id": self.id}, accept)
@@ -148,7 +174,7 @@ class Sandbox:
                 _log.debug("Destroying %s: %s", self.id, error)
             finally:
                 self._client._forget(self)
-                self._on_exited(self._run, ExitStatus(None, 9))
+                self._all_exited(ExitStatus(None, 9))
                 if not self._destroying.done():
                     self._destroying.set_result(None)
         else:
@@ -158,8 +184,10 @@ class Sandbox:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
-        commands.close_all([fd for fd in (self.log_fd, self.output_fd, *self._control.values()) if fd >= 0])
+        fds = (self.log_fd, self.output_fd, *self.extension_fds, *self._control.values())
+        commands.close_all([fd for fd in fds if fd >= 0])
         self.log_fd = self.output_fd = -1
+        self.extension_fds = []
         self._control = {}
 
     def _on_started(self, run: int, fds: dict[str, int]) -> None:
@@ -169,8 +197,14 @@ class Sandbox:
             commands.close_all(list(fds.values()))
 
     def _on_exited(self, run: int, status: ExitStatus) -> None:
-        if run == self._run and not self.exited.done():
-            self.exited.set_result(status)
+        if run == self._run:
+            _settle(self.exited, status)
+        elif run in self._extension_runs:
+            _settle(self.extensions_exited[self._extension_runs.index(run)], status)
+
+    def _all_exited(self, status: ExitStatus) -> None:
+        for exited in (self.exited, *self.extensions_exited):
+            _settle(exited, status)
 
 
 class SupervisorClient:
@@ -358,9 +392,14 @@ class SupervisorClient:
             if not future.done():
                 future.set_exception(SandboxError("ask", "supervisor", 0, reason))
         for sandbox in list(self._sandboxes.values()):
-            sandbox._on_exited(sandbox._run, ExitStatus(None, 9, False, reason))
+            sandbox._all_exited(ExitStatus(None, 9, False, reason))
         if not self._is_stopping:
             self._on_lost(reason)
+
+
+def _settle(exited: asyncio.Future[ExitStatus], status: ExitStatus) -> None:
+    if not exited.done():
+        exited.set_result(status)
 
 
 def _socket(fd: int | None) -> socket.socket | None:

@@ -12,7 +12,7 @@ import time
 from typing import Any, Dict, List, Optional, Tuple
 
 from lambent.sandbox import cgroup, commands, file_systems, levels, mounts, plain, runs, scratch, user, workers
-from lambent.sandbox.shells import Shell
+from lambent.sandbox.shells import Run, Shell
 from lambent.sandbox.spec import (
     LaunchSpec,
     RuntimeSpec,
@@ -28,7 +28,10 @@ _LOCK_PATIENCE = 3.0
 _REMOVE_INTERVAL = 0.05
 _RESTART_INTERVAL = 0.001
 _ID = re.compile(r"[0-9a-f]{1,64}\Z")
+#: A name in a folder, which leads nowhere else.
+_FILE_NAME = re.compile(r"(?!\.{1,2}\Z)[^/\0]{1,255}\Z")
 _MAX_LAYERS = 5
+_MAX_EXTENSIONS = 10
 _LOST = "Its init is dead, and everything in it; destroy it."
 
 
@@ -151,6 +154,20 @@ class Fleet:
         # The init answers when it has killed; only then may a new process come in.
         shell.kill_all_but_init(b"r")
 
+    def start_runtime(self, seq: int, environment_id: str) -> None:
+        """Where it was to wait for the extensions."""
+        shell = self._assigned.get(environment_id)
+        if shell is None or shell.spec is None or shell.run is not None or shell.is_lost:
+            raise SandboxError("start_runtime", environment_id, 0, "There is no such environment that waits for one.")
+        self._processes.start(shell, self._runtimes[shell.spec.runtime], shell.spec)
+        self._tell_started(shell, seq)
+
+    def terminate(self, environment_id: str) -> None:
+        """SIGTERM to its runtime."""
+        shell = self._assigned.get(environment_id)
+        if shell is not None:
+            self._processes.terminate(shell)
+
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
         if shell is not None:
@@ -195,6 +212,8 @@ class Fleet:
             raise SandboxError("launch", f"{len(spec.layers)} layers")
         if not 32 <= spec.memory_mb <= 1 << 20 or not 1 <= spec.tmp_mb <= 1 << 20:
             raise SandboxError("launch", f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp")
+        if len(spec.extensions) > _MAX_EXTENSIONS or not all(map(_FILE_NAME.match, spec.extensions)):
+            raise SandboxError("launch", f"{len(spec.extensions)} extensions")
         for path in (spec.code_root, *spec.layers):
             self._beneath(path)
         self._file_systems.check(spec.file_systems)
@@ -224,8 +243,7 @@ class Fleet:
             early = shell.run is not None
             if early:
                 self._processes.limit(shell)
-            else:
-                self._processes.start(shell, runtime, spec)
+            self._start_all(shell, spec)
             self._reply_with(shell, request.seq)
         except (SandboxError, OSError) as error:
             self._refuse(request.seq, as_sandbox_error(error))
@@ -241,6 +259,13 @@ class Fleet:
                 "launch, whole": (done - request.received_at) * 1000,
             }
         )
+
+    def _start_all(self, shell: Shell, spec: LaunchSpec) -> None:
+        """The extensions first, as on AWS; a runtime that was started before its function was known waits anyway."""
+        if spec.extensions:
+            self._processes.start_extensions(shell, spec)
+        if shell.run is None and not spec.runtime_waits:
+            self._processes.start(shell, self._runtimes[spec.runtime], spec)
 
     def _furnish(self, shell: Shell, runtime: RuntimeSpec, spec: LaunchSpec) -> None:
         """Put the function's folders, and the runtime's unless they are there, where code looks for them."""
@@ -277,14 +302,14 @@ class Fleet:
         shell.runtime = runtime.name
 
     def _reply_with(self, shell: Shell, seq: int) -> None:
-        assert shell.run is not None
         assert shell.spec is not None
         assert shell.control is not None
         fds = shell.take()
         reply: Dict[str, Any] = {
             "re": seq,
             "id": shell.environment_id,
-            "run": shell.run.number,
+            "run": -1 if shell.run is None else shell.run.number,
+            "extensions": [run.number for run in shell.extensions],
             "api": shell.api_address,
         }
         if shell.cgroup is not None:
@@ -297,21 +322,28 @@ class Fleet:
         if shell.paths is not None:
             reply["task_root"], reply["tmp"] = shell.spec.code_root, shell.paths.tmp
             reply["layer_root"] = shell.paths.real(mounts.LAYERS)
-        if shell.run.pid and not self._processes.limits_memory:
+        if shell.run is not None and shell.run.pid and not self._processes.limits_memory:
             fds["status"] = runs.open_status(shell.run.pid)
         reply["fds"] = list(fds)
         self._server.send(reply, list(fds.values()))
 
+    def _tell_started(self, shell: Shell, seq: int) -> None:
+        """Its runtime, after everything else."""
+        assert shell.run is not None
+        fds = shell.take()
+        self._server.send({"re": seq, "run": shell.run.number, "fds": list(fds)}, list(fds.values()))
+
     # ---- ends ---------------------------------------------------------------------------------------------------
 
     def _on_run_ended(self, number: int, status: Optional[int], error: str) -> None:
-        shell = self._processes.ended(number)
+        ended = self._processes.ended(number)
         if not self._ground.has_namespaces:
             self._kill_orphans()
-        if shell is None or shell.run is None:
+        if ended is None:
             return
+        shell, run = ended
         if shell.is_dying:
-            if shell.paths is not None:
+            if shell.paths is not None and all(other.ended for other in shell.runs()):
                 self._on_gone(shell)
         elif not shell.environment_id:
             # It died while waiting for a function: nobody has seen it yet.
@@ -320,18 +352,17 @@ class Fleet:
             self._bury(shell, None)
             self._loop.later(1.0, self._stock.fill)
         else:
-            self._tell_exit(shell, status, error)
+            self._tell_exit(shell, run, status, error)
 
-    def _tell_exit(self, shell: Shell, status: Optional[int], error: str) -> None:
-        assert shell.run is not None
+    def _tell_exit(self, shell: Shell, run: Run, status: Optional[int], error: str) -> None:
         self._server.send(
             {
                 "event": "exited",
                 "id": shell.environment_id,
-                "run": shell.run.number,
+                "run": run.number,
                 "code": os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None,
                 "signal": os.WTERMSIG(status) if status is not None and os.WIFSIGNALED(status) else None,
-                "oom": shell.cgroup is not None and shell.cgroup.oom_kills() > shell.run.oom_kills,
+                "oom": shell.cgroup is not None and shell.cgroup.oom_kills() > run.oom_kills,
                 "error": error,
             }
         )
@@ -385,14 +416,14 @@ class Fleet:
         """Killed is not yet gone: start again once nothing is left."""
         if shell.number not in self._restarts or shell.is_dying:
             return
-        assert shell.run is not None
-        if not shell.run.ended or (shell.cgroup is not None and not shell.cgroup.is_empty()):
+        if not all(run.ended for run in shell.runs()) or (shell.cgroup is not None and not shell.cgroup.is_empty()):
             self._loop.later(_RESTART_INTERVAL, lambda: self._finish_restart(shell))
             return
         seq = self._restarts.pop(shell.number)
         assert shell.spec is not None
+        shell.run = None
         try:
-            self._processes.start(shell, self._runtimes[shell.spec.runtime], shell.spec)
+            self._start_all(shell, shell.spec)
             self._reply_with(shell, seq)
         except (SandboxError, OSError) as error:
             self._refuse(seq, as_sandbox_error(error))
@@ -411,7 +442,7 @@ class Fleet:
                 shell.cgroup.thaw()
             shell.kill_init()
             self._loop.watch(shell.init_fd, lambda: self._on_init_ended(shell))
-        elif shell.run is not None and not shell.run.ended:
+        elif not all(run.ended for run in shell.runs()):
             self._processes.kill_plain(shell)
         else:
             self._loop.later(0, lambda: self._on_gone(shell))
@@ -460,12 +491,11 @@ class Fleet:
     def _on_worker_gone(self, worker: workers.Worker, error: SandboxError) -> None:
         for number in list(worker.building):
             self._drop(worker, number, error)
-        for shell in self._processes.unconfirmed(worker):
+        for shell, run in self._processes.unconfirmed(worker):
             # Started or not, nobody would tell of its end.
             if shell.init_fd >= 0:
                 shell.kill_all_but_init(b"x")
-            assert shell.run is not None
-            self._on_run_ended(shell.run.number, None, str(error))
+            self._on_run_ended(run.number, None, str(error))
         if not self._is_ending:
             self._complain(error)
             self._stock.fill()

@@ -1,8 +1,8 @@
-"""Starts, tells apart and kills the runtime processes in shells; the supervisor's."""
+"""Starts, tells apart and kills the processes of runtimes and extensions in shells; the supervisor's."""
 
 import dataclasses
 import os
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List, Optional, Tuple
 
 from lambent.sandbox import commands, levels, mounts, network, plain, rlimits, user, workers
 from lambent.sandbox.shells import Run, Shell, open_pipes
@@ -29,21 +29,45 @@ class Runs:
         forked = runtime.start == "fork" and not (spec and spec.plain_exec)
         worker = self._crew.template(runtime) if forked else self._crew.builder()
         server_ends, inside = open_pipes(runtime.framed)
-        names, fds = list(inside), list(inside.values())
-        joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
-        self._numbers += 1
-        oom_kills = shell.cgroup.oom_kills() if shell.cgroup is not None else 0
-        shell.run = Run(self._numbers, worker.pid, oom_kills, spec is None)
-        self._shells[self._numbers] = shell
-        request: Dict[str, Any] = {"spawn": self._numbers, "plan": self._plan(shell, spec)}
+        request: Dict[str, Any] = {}
         if not forked:
             request["framed"] = runtime.framed
             request["command"] = _command(runtime, spec)
-            request["environment"] = _environment(shell, spec)
+            request["environment"] = _environment(shell, spec.environment if spec is not None else {})
+        shell.run = self._spawn(shell, worker, spec, request, inside)
+        shell.server_ends.update(server_ends)
+
+    def start_extensions(self, shell: Shell, spec: LaunchSpec) -> None:
+        """Have the programs of the function's extensions started in the shell."""
+        shell.extensions = []
+        environment = _environment(shell, spec.extension_environment)
+        for index, name in enumerate(spec.extensions):
+            path = f"{mounts.LAYERS}/extensions/{name}"
+            server_ends, inside = open_pipes(framed=False)
+            command = [path if shell.paths is None else shell.paths.real(path)]
+            request = {"framed": False, "command": command, "environment": environment}
+            shell.extensions.append(self._spawn(shell, self._crew.builder(), spec, request, inside))
+            shell.server_ends[f"extension {index}"] = server_ends["output"]
+
+    def _spawn(
+        self,
+        shell: Shell,
+        worker: workers.Worker,
+        spec: Optional[LaunchSpec],
+        request: Dict[str, Any],
+        inside: Dict[str, int],
+    ) -> Run:
+        """Have a process started in the shell. `inside`: its ends of pipes and channel, given away with this."""
+        joins = shell.cgroup.open_joins() if shell.cgroup is not None else []
+        oom_kills = shell.cgroup.oom_kills() if shell.cgroup is not None else 0
+        self._numbers += 1
+        run = Run(self._numbers, worker.pid, oom_kills, spec is None)
+        self._shells[self._numbers] = shell
         entrance = [] if shell.paths is not None else [shell.init_fd]
-        request["fds"] = [*names, *(["init"] * len(entrance)), *(["join"] * len(joins))]
-        worker.link.send(request, [*fds, *entrance, *joins], keep=[*entrance])
-        shell.server_ends = server_ends
+        request["spawn"], request["plan"] = self._numbers, self._plan(shell, spec)
+        request["fds"] = [*inside, *(["init"] * len(entrance)), *(["join"] * len(joins))]
+        worker.link.send(request, [*inside.values(), *entrance, *joins], keep=[*entrance])
+        return run
 
     def _plan(self, shell: Shell, spec: Optional[LaunchSpec]) -> Dict[str, Any]:
         """How the process is confined: what `contain.enter` goes by."""
@@ -67,11 +91,13 @@ class Runs:
     def spawned(self, number: int, pid: int) -> Optional[Shell]:
         """Its pid on the host is known from now on."""
         shell = self._shells.get(number)
-        if shell is None or shell.run is None:
+        run = _numbered(shell, number)
+        if run is None:
             return None
-        shell.run.pid = pid
-        self.limit(shell)
-        if shell.run.is_condemned:
+        run.pid = pid
+        if shell is not None and run is shell.run:
+            self.limit(shell)
+        if run.is_condemned:
             plain.kill_tree(pid)
         return shell
 
@@ -82,34 +108,51 @@ class Runs:
         if shell.run.pid and shell.spec is not None:
             rlimits.limit_data_of(shell.run.pid, shell.spec.memory_mb)
 
-    def ended(self, number: int) -> Optional[Shell]:
+    def ended(self, number: int) -> Optional[Tuple[Shell, Run]]:
         shell = self._shells.pop(number, None)
-        if shell is not None and shell.run is not None:
-            shell.run.ended = True
-        return shell
+        run = _numbered(shell, number)
+        if shell is None or run is None:
+            return None
+        run.ended = True
+        return shell, run
 
-    def unconfirmed(self, worker: workers.Worker) -> List[Shell]:
-        """Shells whose process that worker was asked for and has not told of."""
-        runs = [shell for shell in self._shells.values() if shell.run is not None and not shell.run.pid]
-        return [shell for shell in runs if shell.run is not None and shell.run.worker == worker.pid]
+    def unconfirmed(self, worker: workers.Worker) -> List[Tuple[Shell, Run]]:
+        """The processes that worker was asked for and has not told of."""
+        runs = [(shell, _numbered(shell, number)) for number, shell in self._shells.items()]
+        return [(shell, run) for shell, run in runs if run is not None and not run.pid and run.worker == worker.pid]
 
     def number_of(self, pid: int) -> Optional[int]:
         """Which process that was; its worker must have told."""
         for number, shell in self._shells.items():
-            if shell.run is not None and shell.run.pid == pid:
+            run = _numbered(shell, number)
+            if run is not None and run.pid == pid:
                 return number
         return None
 
     def forget(self, shell: Shell) -> None:
-        if shell.run is not None:
-            self._shells.pop(shell.run.number, None)
+        for run in shell.runs():
+            self._shells.pop(run.number, None)
+
+    def terminate(self, shell: Shell) -> None:
+        """SIGTERM to the runtime. Its worker sends it: only a parent knows that a pid is still its child's."""
+        if shell.run is not None and not shell.run.ended:
+            worker = self._crew.find(shell.run.worker)
+            if worker is not None:
+                worker.link.send({"terminate": shell.run.number})
 
     def kill_plain(self, shell: Shell) -> None:
-        """Level `process`: kill the process and all below it."""
-        if shell.run is not None and not shell.run.ended:
-            shell.run.is_condemned = True
-            if shell.run.pid:
-                plain.kill_tree(shell.run.pid)
+        """Level `process`: kill every process and all below it."""
+        for run in shell.runs():
+            if not run.ended:
+                run.is_condemned = True
+                if run.pid:
+                    plain.kill_tree(run.pid)
+
+
+def _numbered(shell: Optional[Shell], number: int) -> Optional[Run]:
+    if shell is None:
+        return None
+    return next((run for run in shell.runs() if run.number == number), None)
 
 
 def really(runtime: RuntimeSpec, paths: plain.Paths) -> RuntimeSpec:
@@ -128,9 +171,9 @@ def _command(runtime: RuntimeSpec, spec: Optional[LaunchSpec]) -> List[str]:
     return command
 
 
-def _environment(shell: Shell, spec: Optional[LaunchSpec]) -> Dict[str, str]:
-    """The function's variables, with those that name places true for this sandbox."""
-    variables = dict(spec.environment) if spec is not None else {}
+def _environment(shell: Shell, given: Dict[str, str]) -> Dict[str, str]:
+    """The variables, with those that name places true for this sandbox."""
+    variables = dict(given)
     if "AWS_LAMBDA_RUNTIME_API" in variables:
         variables["AWS_LAMBDA_RUNTIME_API"] = shell.api_address
     return variables if shell.paths is None else shell.paths.environment(variables)

@@ -13,7 +13,7 @@ from lambent.sandbox.spec import LaunchSpec
 
 
 class Run:
-    """One runtime process in a shell, from its start to its end."""
+    """One process in a shell, the runtime's or an extension's, from its start to its end."""
 
     def __init__(self, number: int, worker: int, oom_kills: int, is_early: bool) -> None:
         self.number = number
@@ -50,7 +50,9 @@ class Shell:
         # From when a runtime's folders are mounted or a process is started in it:
         self.runtime = ""
         self.run: Optional[Run] = None
-        #: The server's ends of the process's channel and pipes, until they are handed over.
+        #: Those of extensions, in the order of their names in the spec.
+        self.extensions: List[Run] = []
+        #: The server's ends of the processes' channel and pipes, until they are handed over.
         self.server_ends: Dict[str, int] = {}
         # From when it is given to a function:
         self.environment_id = ""
@@ -72,6 +74,10 @@ class Shell:
         self.control.setblocking(False)
         self.listeners = fds
         self.api_address = f"{api[0]}:{api[1]}"
+
+    def runs(self) -> List[Run]:
+        """The runtime's and those of extensions."""
+        return [*([] if self.run is None else [self.run]), *self.extensions]
 
     def take(self) -> Dict[str, int]:
         """The descriptors to hand to the server, whose they are from now on."""

@@ -1,8 +1,9 @@
-"""Starts one runtime process in a shell: the fork that templates (Python runtimes) and builders (exec) share.
+"""Starts one process in a shell: the fork that templates (Python runtimes) and builders (exec) share.
 
 Python 3.8 syntax.
 """
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -90,6 +91,14 @@ class Spawner:
             sys.stderr.flush()
         finally:
             os._exit(1)
+
+    def terminate(self, number: int) -> None:
+        """SIGTERM to process `number` and its group, unless it has ended: until it is reaped its pid is its own."""
+        for pid, child in self._children.items():
+            if child == number:
+                # It leads its session as soon as it entered its sandbox; before that there is nobody to tell.
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(pid, signal.SIGTERM)
 
     def reap(self) -> None:
         """Tell the supervisor of every child that ended."""

@@ -69,6 +69,11 @@ class LaunchSpec:
     plain_exec: bool = False
     #: (ARN of an access point that the supervisor was started with, `/mnt/<name>`), mounted to be written.
     file_systems: Tuple[Tuple[str, str], ...] = ()
+    #: Files of /opt/extensions, started as programs beside the runtime, and their environment.
+    extensions: Tuple[str, ...] = ()
+    extension_environment: Dict[str, str] = dataclasses.field(default_factory=dict)
+    #: True: no runtime is started yet; `start_runtime` does it, once the extensions are ready for that.
+    runtime_waits: bool = False
 
 
 def to_json(value: object) -> Dict[str, object]:
@@ -80,6 +85,7 @@ def launch_spec(fields: Dict[str, object]) -> LaunchSpec:
     fields = dict(fields)
     fields["layers"] = tuple(fields["layers"])  # type: ignore[arg-type]
     fields["file_systems"] = _pairs(fields["file_systems"])
+    fields["extensions"] = tuple(fields["extensions"])  # type: ignore[arg-type]
     return LaunchSpec(**fields)  # type: ignore[arg-type]
 
 

@@ -137,6 +137,11 @@ class Supervisor:
             self._fleet.launch(message["seq"], launch_spec(message["spec"]))
         elif do == "restart":
             self._fleet.restart(message["seq"], message["id"])
+        elif do == "start_runtime":
+            self._fleet.start_runtime(message["seq"], message["id"])
+        elif do == "terminate":
+            self._fleet.terminate(message["id"])
+            self._server.send({"re": message["seq"]})
         elif do == "destroy":
             self._fleet.destroy(message["seq"], message["id"])
         elif do == "prepare":

@@ -74,6 +74,9 @@ def _serve(control: socket.socket, spawner: spawn.Spawner) -> None:
             if received is None:
                 return
             message, fds = received
+            if "terminate" in message:
+                spawner.terminate(message["terminate"])
+                continue
             try:
                 spawner.spawn(message, fds)
             except SandboxError as error:

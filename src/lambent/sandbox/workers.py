@@ -169,6 +169,10 @@ class Crew:
             self._listen(worker)
         return worker
 
+    def find(self, pid: int) -> Optional[Worker]:
+        workers = (*self.builders, *self._templates.values())
+        return next((worker for worker in workers if worker.pid == pid), None)
+
     def end(self) -> None:
         for worker in (*self.builders, *self._templates.values()):
             self._loop.forget_link(worker.link)
