@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
+from lambent.invoke.http import SandboxApi
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.sandbox.spec import RuntimeSpec
 from tests.invoke_support import Bench, bench, function, invocation
@@ -85,6 +86,15 @@ class Told:
     def runtime_erred(self, error_type: str, payload: bytes) -> None:
         self.events.append(("erred", error_type, payload))
 
+    def runtime_stream_began(self, content_type: str) -> None:
+        self.events.append(("stream began", content_type))
+
+    def runtime_stream_piece(self, piece: bytes) -> None:
+        self.events.append(("piece", piece))
+
+    def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
+        self.events.append(("stream ended", error_type, payload))
+
     def runtime_crashed(self, payload: bytes) -> None:
         self.events.append(("crashed", payload))
 
@@ -132,19 +142,22 @@ def serve(scenario: Callable[[Api], Coroutine[Any, Any, None]]) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setblocking(False)
             told = Told()
-            runtime = HttpRuntime(
+            api = SandboxApi(
                 asyncio.get_running_loop(),
                 listener,
-                told,
                 lambda work, name: tasks.append(asyncio.ensure_future(work)),  # type: ignore[arg-type]
+                told.runtime_bug,
             )
+            runtime = HttpRuntime(api, told)
             runtime.init(b"")
-            await asyncio.gather(*tasks)
+            api.listen()
             try:
                 await scenario(Api(runtime, told, listener.getsockname()[1]))
                 assert not any(event[0] == "bug" for event in told.events), told.events
             finally:
                 runtime.close()
+                api.close()
+                await asyncio.gather(*tasks)
 
     asyncio.run(main())
 
@@ -258,19 +271,24 @@ def test_an_error_with_a_cause_for_tracing_shows_the_caller_the_error_alone() ->
     serve(scenario)
 
 
-def test_a_streamed_response_is_put_together() -> None:
+STREAM_BEGAN = ("stream began", "application/octet-stream")
+
+
+def test_a_streamed_response_is_told_as_it_comes_and_ends_with_the_next_invocation() -> None:
     async def scenario(api: Api) -> None:
         client = await api.running()
         client.begin(
             "POST", post("response"),
             headers={"Lambda-Runtime-Function-Response-Mode": "streaming", "Transfer-Encoding": "chunked"},
         )  # fmt: skip
-        for piece in (b"one ", b"two"):
+        for number, piece in enumerate((b"one ", b"two"), 1):
             client.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await api.until(lambda count=number: len(api.told.events) == 2 + count)
         client.write(b"0\r\n\r\n")
         assert (await client.reply()).status == 202
-        api.runtime.drain()
-        assert api.told.events[1:] == [("responded", b"one two")]
+        assert api.told.events[1:] == [STREAM_BEGAN, ("piece", b"one "), ("piece", b"two")]
+        client.begin("GET", NEXT)
+        await api.until(lambda: api.told.events[-1] == ("stream ended", "", b""))
 
     serve(scenario)
 
@@ -293,7 +311,7 @@ def test_a_stream_that_fails_midway_says_so_in_its_trailers() -> None:
         )
         assert (await client.reply()).status == 202
         api.runtime.drain()
-        assert api.told.events[1:] == [("erred", "Runtime.Midway", error)]
+        assert api.told.events[1:] == [STREAM_BEGAN, ("piece", b"part"), ("stream ended", "Runtime.Midway", error)]
 
     serve(scenario)
 

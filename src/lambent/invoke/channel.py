@@ -21,8 +21,12 @@ _HEAD = struct.Struct(">IB")
 _INVOKE_HEAD = struct.Struct(">IBH")
 _INIT, _INVOKE = ord("I"), ord("V")
 _READY, _INIT_ERROR, _RESPONSE, _ERROR, _FATAL = ord("R"), ord("X"), ord("S"), ord("E"), ord("F")
+#: A streamed response: its content type; its pieces; its end, with error type, NUL and payload where it failed.
+_STREAM, _PIECE, _STREAM_END = ord("B"), ord("P"), ord("Z")
 #: A body may also carry an error type before its payload.
 _MAX_FRAME = MAX_PAYLOAD + 4096
+_MAX_PIECE = 256 * 1024
+_MAX_CONTENT_TYPE = 1024
 _RECEIVE = 64 * 1024
 #: Bytes received in one turn of the event loop.
 _TURN = 1024 * 1024
@@ -39,6 +43,14 @@ class RuntimeEvents(Protocol):
     def runtime_responded(self, payload: bytes) -> None: ...
 
     def runtime_erred(self, error_type: str, payload: bytes) -> None: ...
+
+    def runtime_stream_began(self, content_type: str) -> None:
+        """It began to respond piece by piece."""
+
+    def runtime_stream_piece(self, piece: bytes) -> None: ...
+
+    def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
+        """The streamed response is whole; or, where `error_type` is not "", it ended with this error."""
 
     def runtime_crashed(self, payload: bytes) -> None:
         """It answers with an error that its process ends with: it takes no further invocation."""
@@ -63,6 +75,13 @@ class RuntimeLink(Protocol):
 
     def invoke(self, header: Header, payload: bytes) -> None: ...
 
+    def pause(self) -> None:
+        """Read no more of a streamed response until `resume`, so that the runtime has to wait with writing it.
+
+        What was read already still comes."""
+
+    def resume(self) -> None: ...
+
     def drain(self) -> None:
         """Handle what has arrived already: the process is gone, its last words may not be read yet."""
 
@@ -71,6 +90,12 @@ class RuntimeLink(Protocol):
 
 #: request_id, deadline_ms, invoked_function_arn, trace_id, client_context, cognito_identity, tenant_id.
 Header = tuple[str, str, str, str, str, str, str]
+
+
+def header_text(value: bytes) -> str:
+    """What a runtime names as its content type, as far as it can stand in a header."""
+    text = value.decode("latin-1")
+    return text if text.isprintable() and text.isascii() else ""
 
 
 class FrameChannel:
@@ -88,6 +113,7 @@ class FrameChannel:
         # Sending
         self._unsent: list[memoryview] = []
         self._open = True
+        self._paused = False
         loop.add_reader(self._fd, self._on_readable)
 
     def init(self, body: bytes) -> None:
@@ -97,6 +123,16 @@ class FrameChannel:
         fields = "\0".join(header).encode()
         head = _INVOKE_HEAD.pack(3 + len(fields) + len(payload), _INVOKE, len(fields)) + fields
         self._send(head, payload)
+
+    def pause(self) -> None:
+        if self._open and not self._paused:
+            self._paused = True
+            self._loop.remove_reader(self._fd)
+
+    def resume(self) -> None:
+        if self._open and self._paused:
+            self._paused = False
+            self._loop.add_reader(self._fd, self._on_readable)
 
     def drain(self) -> None:
         # A process can leave at most its socket buffer behind, far less than this many turns.
@@ -108,7 +144,8 @@ class FrameChannel:
         """Idempotent. The socket stays open: it belongs to the sandbox."""
         if self._open:
             self._open = False
-            self._loop.remove_reader(self._fd)
+            if not self._paused:
+                self._loop.remove_reader(self._fd)
             if self._unsent:
                 self._unsent.clear()
                 self._loop.remove_writer(self._fd)
@@ -210,7 +247,19 @@ class FrameChannel:
             error_type, _, payload = body.partition(b"\0")
             events.runtime_init_failed(valid_error_type(error_type), payload)
         else:
-            events.runtime_misbehaved(f"it sent a frame of unknown type {kind}")
+            self._handle_stream(kind, body)
+
+    def _handle_stream(self, kind: int, body: bytes) -> None:
+        events = self._events
+        if kind == _PIECE and len(body) <= _MAX_PIECE:
+            events.runtime_stream_piece(body)
+        elif kind == _STREAM and len(body) <= _MAX_CONTENT_TYPE:
+            events.runtime_stream_began(header_text(body))
+        elif kind == _STREAM_END:
+            error_type, _, payload = body.partition(b"\0")
+            events.runtime_stream_ended(valid_error_type(error_type) if body else "", payload)
+        else:
+            events.runtime_misbehaved(f"it sent a frame of type {kind} and {len(body)} bytes")
 
     def _lose(self, reason: str) -> bool:
         self.close()

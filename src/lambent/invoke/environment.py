@@ -24,8 +24,10 @@ from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader, Share
+from lambent.invoke.http import SandboxApi
 from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
+from lambent.invoke.outflow import Outflow
 from lambent.invoke.states import (
     ANSWERED,
     BUSY,
@@ -174,6 +176,8 @@ class Environment:
         #: When it came to rest last, or was born.
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
+        #: What the sandbox's processes may call; None where it has no socket for it.
+        self._api: SandboxApi | None = None
         self.init_ms: float | None = None
 
         # One runtime process
@@ -194,6 +198,8 @@ class Environment:
         """For operators; `now` is monotonic."""
         return {
             "id": self.id,
+        #: Its response, where the runtime streams it.
+        self._outflow: Outflow | None = None
             "account": self.function.account,
             "region": self.function.region,
             "function": self.function.name,
@@ -229,9 +235,8 @@ class Environment:
         self._sandbox = sandbox
         if sandbox.endpoint is not None:
             services.attach_endpoint(sandbox.id, sandbox.endpoint)
-        if sandbox.channel is not None and sandbox.runtime_api is not None:
-            # Who speaks frames has no Runtime API: connections to it are refused, and do not wait for ever.
-            sandbox.runtime_api.close()
+        if sandbox.runtime_api is not None:
+            self._api = SandboxApi(services.loop, sandbox.runtime_api, self._owner.spawn, self.runtime_bug)
         self._move(Event.LAUNCHED)
         self._chronicle.init_start(self._clock.now(), "init")
         self._begin_init(max(PROVISIONED_INIT_LIMIT_S, self._timeout_s) if self.provisioned else INIT_LIMIT_S)
@@ -248,8 +253,8 @@ class Environment:
         if sandbox.channel is not None:
             self._link = FrameChannel(self._services.loop, sandbox.channel, self)
         else:
-            assert sandbox.runtime_api is not None
-            self._link = HttpRuntime(self._services.loop, sandbox.runtime_api, self, self._owner.spawn)
+            assert self._api is not None
+            self._link = HttpRuntime(self._api, self)
         self._link.init(
             self._services.starter.init_body(
                 blueprint, sandbox, self._credentials, self.log_stream, self._initialization
@@ -263,6 +268,8 @@ class Environment:
         state = self.state
         self._move(INVOKED)
         self._job = job
+        if self._api is not None:
+            self._api.listen()
         try:
             self._run(job, state)
         except Exception as error:  # our own bug must end this environment, not hang its client
@@ -293,6 +300,8 @@ class Environment:
                 self._chronicle.init_start(self._clock.now(), "invoke")
                 self._begin_init(self._timeout_s)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
+        if self._api is not None:
+            self._api.suspend()
             if self.state is not State.DEAD:
                 self.runtime_bug(error)
 
@@ -379,6 +388,30 @@ class Environment:
             self._fail(faults.response_too_large(), "its response was too large")
         else:
             self.runtime_misbehaved("it answered without an invocation")
+    def runtime_stream_began(self, content_type: str) -> None:
+        if self.state is BUSY and self._outflow is None:
+            assert self._job is not None
+            assert self._link is not None
+            stream = self._job.invocation.stream
+            self._outflow = Outflow(stream, content_type, self._link, self._clock, self._timers)
+        else:
+            self.runtime_misbehaved("it began to answer out of turn")
+
+    def runtime_stream_piece(self, piece: bytes) -> None:
+        outflow = self._outflow
+        if self.state is not BUSY or outflow is None:
+            self.runtime_misbehaved("it went on with an answer that it had not begun")
+        elif not outflow.take(piece):
+            self._fail(faults.response_too_large(outflow.most_bytes), "its response was too large")
+
+    def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
+        if self.state is not BUSY or self._outflow is None:
+            self.runtime_misbehaved("it ended an answer that it had not begun")
+        elif error_type:
+            self._answer(faults.function_error(error_type, payload))
+        else:
+            self._answer(Outcome(self._outflow.body(), SUCCESS))
+
 
     def runtime_lost(self, reason: str) -> None:
         """The channel is closed; the exit status tells why, and is on its way."""
@@ -470,6 +503,8 @@ class Environment:
         self._complete(self._outcome, now)
 
     def _fail(self, outcome: Outcome, reason: str) -> None:
+        if self._outflow is not None:
+            self._outflow.close()
         """The runtime is of no further use. Its sandbox with /tmp is."""
         now = self._clock.monotonic()
         state = self.state
@@ -521,12 +556,15 @@ class Environment:
             self._started_wall,
             duration_ms,
             # The init of a provisioned environment was paid for before anybody invoked it.
+        self._outflow = None
             billed_ms(duration_ms, None if self.provisioned else init_ms),
             init_ms,
             function.memory_mb,
             self.memory_mb,
             outcome.status,
             outcome.error_type,
+        outflow = self._outflow
+        first_byte_ms, streamed_bytes = (None, 0) if outflow is None else outflow.measured(self._started_at)
             self.log_stream,
             invocation.invoked_arn,
             invocation.tenant_id,
@@ -552,10 +590,21 @@ class Environment:
         if self.provisioned:
             return
         if self.state is READY:
+        if job.invocation.stream is not None:
+            outcome = self._streamed(job.invocation.stream, outcome)
             self._at_deadline(READY, self._clock.monotonic())
         if self.state in (FROZEN, STOPPED):
             self.idle_since -= seconds
             self._timers.set(self._timer, self._timer.at - seconds)
+
+    def _streamed(self, stream: ResponseSink, outcome: Outcome) -> Outcome:
+        """What is left to tell at the end to somebody who took the response piece by piece."""
+        if outcome.status != SUCCESS or self._outflow is not None:
+            return outcome
+        # It came whole, from a function that does not stream.
+        stream.begin("application/json")
+        stream.write(outcome.payload)
+        return Outcome(b"", SUCCESS)
 
     def _lose_idle(self, reason: str) -> None:
         """Nobody waits for it; the next invocation starts another runtime."""
@@ -596,9 +645,13 @@ class Environment:
 
     @staticmethod
     async def _destroy_sandbox(sandbox: Sandbox, reason: str) -> None:
+        if self._outflow is not None:
+            self._outflow.close()
         await sandbox.destroy(reason)
 
     # ---- small parts ----
+        if self._api is not None:
+            self._api.close()
 
     def _open_log(self, services: Services, function: FunctionVersion) -> LogWriter:
         group = function.log_group or f"/aws/lambda/{function.name}"

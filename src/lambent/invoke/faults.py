@@ -92,8 +92,8 @@ def invalid_entrypoint(request_id: str, words: str) -> Outcome:
     return Outcome(_payload(kind, f"RequestId: {request_id} Error: {words}"), FAILURE, kind)
 
 
-def response_too_large() -> Outcome:
-    message = f"Response payload size exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
+def response_too_large(most_bytes: int = MAX_PAYLOAD) -> Outcome:
+    message = f"Response payload size exceeded maximum allowed payload size ({most_bytes} bytes)."
     kind = "Function.ResponseSizeTooLarge"
     return Outcome(_payload(kind, message), ERROR, kind)
 

@@ -1,26 +1,38 @@
-"""A small HTTP/1.1 server end for the Runtime API: bytes to messages and back. It knows no route.
+"""A small HTTP/1.1 server end for what runs in a sandbox: bytes to messages and back. It knows no route.
 
-The client is a hostile process: headers and bodies are bounded, and what is malformed gets 400 and a closed connection.
+One listener serves every API of the sandbox (Runtime, Extensions, Telemetry …): each is a `Service`, mounted at the
+path that its requests begin with. An environment that nobody connects to costs a watched descriptor and nothing else.
+The client is a hostile process: connections, headers and bodies are bounded, and what is malformed gets 400 and a
+closed connection.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import socket
+from asyncio import AbstractEventLoop, Transport
 from asyncio import Protocol as AsyncioProtocol
-from asyncio import Transport
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from http import HTTPStatus
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import httptools
 
 log = logging.getLogger(__name__)
 
 _MAX_HEAD = 64 * 1024
+#: Of one sandbox: open connections, and bytes of bodies that are not whole yet.
+_MAX_CONNECTIONS = 64
+_MAX_HELD = 16 * 1024 * 1024
+#: After the system refused a descriptor.
+_ACCEPT_AGAIN_S = 0.1
 
 #: The bytes of a whole response.
 Answer = bytes
+#: Takes a body piece by piece.
+Receiver = Callable[[bytes], None]
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
@@ -49,16 +61,23 @@ def json_answer(status: int, fields: dict[str, Any]) -> Answer:
 class Message:
     """One request. `oversized`: its body went over the limit and was thrown away."""
 
-    __slots__ = ("_chunks", "_headers", "_trailers", "method", "oversized", "size", "target")
+    __slots__ = ("_chunks", "_head", "_headers", "_trailers", "method", "oversized", "receiver", "size", "target")
 
     def __init__(self) -> None:
         self.method = b""
         self.target = b""
         self.size = 0
         self.oversized = False
+        #: Who takes the body as it comes; None: it is kept.
+        self.receiver: Receiver | None = None
+        self._head = 0
         self._headers: dict[bytes, bytes] = {}
         self._trailers: dict[bytes, bytes] = {}
         self._chunks: list[bytes] = []
+
+    @property
+    def path(self) -> bytes:
+        return self.target.partition(b"?")[0]
 
     def header(self, name: bytes) -> bytes | None:
         return self._headers.get(name)
@@ -70,39 +89,185 @@ class Message:
         return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
 
     def add_header(self, name: bytes, value: bytes, *, trailing: bool) -> None:
+        self._head += len(name) + len(value) + 4
+        if self._head > _MAX_HEAD:
+            raise HttpError(431, "RequestHeaderFieldsTooLarge", "The request's headers are too large.")
         (self._trailers if trailing else self._headers)[name.lower()] = value
 
-    def add_body(self, chunk: bytes, limit: int) -> None:
+    def add_body(self, chunk: bytes, limit: int) -> int:
+        """Returns by how many bytes what is kept grew."""
         self.size += len(chunk)
+        if self.receiver is not None:
+            self.receiver(chunk)
+            return 0
+        if self.oversized:
+            return 0
         if self.size > limit:
             self.oversized = True
             self._chunks.clear()
-        else:
-            self._chunks.append(chunk)
+            return len(chunk) - self.size
+        self._chunks.append(chunk)
+        return len(chunk)
 
 
-class Service(Protocol):
-    """Who answers."""
+class Service:
+    """One API: who answers the requests below a path. Everything is called by the event loop."""
+
+    #: Largest body that is kept; a request with a larger one is `oversized`.
+    max_body = 0
+
+    def begin(self, connection: Connection, message: Message) -> Receiver | None:
+        """The head of `message` is here. A receiver takes its body as it comes; None: it is kept up to `max_body`.
+
+        Raises HttpError, which also closes the connection.
+        """
+        return None
 
     def handle(self, connection: Connection, message: Message) -> Answer | None:
-        """None: `connection.send` gives the answer later. Raises HttpError."""
+        """`message` is whole. None: `connection.send` gives the answer later. Raises HttpError."""
+        raise NotImplementedError
 
-    def connection_lost(self, connection: Connection, unfinished: Message | None) -> None: ...
+    def connection_lost(self, connection: Connection, unfinished: Message | None) -> None:
+        """A connection ended that is owed an answer, or in the middle of a request (`unfinished`)."""
 
-    def connection_bug(self, error: Exception) -> None: ...
+
+class SandboxApi:
+    """Every HTTP API that one sandbox sees, on the socket that listens inside it.
+
+    Nothing is accepted before `listen`. The socket stays the sandbox's; `close` before it is closed.
+    """
+
+    def __init__(
+        self,
+        loop: AbstractEventLoop,
+        listener: socket.socket,
+        spawn: Callable[[Coroutine[Any, Any, None], str], None],
+        on_bug: Callable[[Exception], None],
+    ) -> None:
+        """`spawn` runs a task that somebody waits for; `on_bug` learns of an error in a service."""
+        self._loop = loop
+        self._listener = listener
+        self._fd = listener.fileno()
+        self._spawn = spawn
+        self.on_bug = on_bug
+        #: Longest path first.
+        self._mounts: list[tuple[bytes, Service]] = []
+        self._connections: set[Connection] = set()
+        self._held = 0
+        #: Whether the event loop watches the socket; and whether it should.
+        self._watching = False
+        self._listening = False
+        listener.setblocking(False)
+
+    def __repr__(self) -> str:
+        return f"<SandboxApi {len(self._connections)} connections>"
+
+    def mount(self, path: bytes, service: Service) -> None:
+        """Requests whose path begins with `path` (`/2020-01-01/extension`) are `service`'s, in place of another's."""
+        mounts = [mount for mount in self._mounts if mount[0] != path]
+        self._mounts = sorted([*mounts, (path, service)], key=lambda mount: -len(mount[0]))
+
+    def unmount(self, service: Service) -> None:
+        """Its requests get 404 from now on, and the connections that it answered last are closed. Idempotent."""
+        self._mounts = [mount for mount in self._mounts if mount[1] is not service]
+        for connection in list(self._connections):
+            if connection.service is service:
+                connection.close()
+
+    def find(self, path: bytes) -> Service | None:
+        return next((service for prefix, service in self._mounts if path.startswith(prefix)), None)
+
+    def listen(self) -> None:
+        """Accept who connects; every service that the sandbox finds at its start is mounted by now. Idempotent."""
+        self._listening = True
+        self._watch(True)
+
+    def suspend(self) -> None:
+        """The sandbox's processes are dead: forget their connections, and accept none until the next `listen`."""
+        self.close()
+        # Who had connected and not been accepted: a request of theirs is not to be taken for one of their successors.
+        with suppress(OSError):
+            while True:
+                self._listener.accept()[0].close()
+
+    def close(self) -> None:
+        """Idempotent."""
+        self._listening = False
+        self._watch(False)
+        for connection in list(self._connections):
+            connection.close()
+
+    def _watch(self, watching: bool) -> None:
+        if watching is self._watching:
+            return
+        self._watching = watching
+        if watching:
+            self._loop.add_reader(self._fd, self._accept)
+        else:
+            self._loop.remove_reader(self._fd)
+
+    # ---- for connections ----
+
+    def hold(self, size: int) -> None:
+        """Bodies that are not whole grew by `size`, which may be negative. Raises HttpError where they are too much."""
+        self._held += size
+        if size > 0 and self._held > _MAX_HELD:
+            raise HttpError(503, "ServiceUnavailable", "Too many large requests are being sent at once.")
+
+    def lost(self, connection: Connection) -> None:
+        self._connections.discard(connection)
+
+    # ---- accepting ----
+
+    def _accept(self) -> None:
+        """Called by the event loop when somebody connects."""
+        try:
+            client, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionError):
+            return
+        except OSError as error:
+            # No descriptor is free: asking again at once would turn the event loop in circles.
+            log.warning("A connection from a sandbox could not be accepted: %s", error)
+            self._watch(False)
+            self._loop.call_later(_ACCEPT_AGAIN_S, self._accept_again)
+            return
+        if len(self._connections) >= _MAX_CONNECTIONS:
+            client.close()
+            return
+        client.setblocking(False)
+        connection = Connection(self)
+        self._connections.add(connection)
+        self._spawn(self._adopt(connection, client), "sandbox connection")
+
+    def _accept_again(self) -> None:
+        if self._listening:
+            self._watch(True)
+
+    async def _adopt(self, connection: Connection, client: socket.socket) -> None:
+        try:
+            await self._loop.connect_accepted_socket(lambda: connection, client)
+        except OSError:  # it has gone again
+            client.close()
+            self._connections.discard(connection)
+            return
+        if connection not in self._connections or not self._listening:
+            connection.close()
 
 
 class Connection(AsyncioProtocol):
     """One keep-alive connection, one request at a time."""
 
-    def __init__(self, service: Service, max_body: int) -> None:
-        self._service = service
-        self._max_body = max_body
+    def __init__(self, api: SandboxApi) -> None:
+        self._api = api
+        #: Whose the request under way is, or was the last; None: of nobody.
+        self.service: Service | None = None
         self._transport: Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._message: Message | None = None
+        #: Bytes since the last of a body: of heads, trailers and what stands between chunks.
         self._head_size = 0
         self._in_body = False
+        self._held = 0
         #: Bytes of a body that the parser leaves alone, because its request offers to switch protocols.
         self._unparsed = 0
         #: A request whose answer is still owed.
@@ -121,6 +286,15 @@ class Connection(AsyncioProtocol):
         if self._transport is not None:
             self._transport.close()
 
+    def pause(self) -> None:
+        """Read no more until `resume`; what was read already still comes."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
     # ---- asyncio ----
 
     def connection_made(self, transport: Any) -> None:
@@ -131,22 +305,22 @@ class Connection(AsyncioProtocol):
         """Called by the event loop."""
         try:
             self._head_size += len(data)
-            if not self._in_body and self._head_size > 2 * _MAX_HEAD:
-                raise HttpError(431, "RequestHeaderFieldsTooLarge", "The request's headers are too large.")
             self._feed(data)
+            if self._head_size > 2 * _MAX_HEAD:
+                raise HttpError(431, "RequestHeaderFieldsTooLarge", "The request's headers are too large.")
         except httptools.HttpParserError as error:
             # The parser wraps what its callbacks raise.
             cause = error.__context__
             if isinstance(cause, HttpError):
                 self._break_off(cause)
             elif isinstance(cause, Exception) and not isinstance(cause, httptools.HttpParserError):
-                self._service.connection_bug(cause)
+                self._api.on_bug(cause)
             else:
                 self._break_off(HttpError(400, "BadRequest", f"The request is not HTTP: {error}."))
         except HttpError as error:
             self._break_off(error)
         except Exception as error:  # our own bug must end this environment, not hang its client
-            self._service.connection_bug(error)
+            self._api.on_bug(error)
 
     def eof_received(self) -> bool:
         """Called by the event loop; False closes the transport."""
@@ -155,7 +329,11 @@ class Connection(AsyncioProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Called by the event loop."""
         self._transport = None
-        self._service.connection_lost(self, self._message)
+        self._api.lost(self)
+        self._release()
+        message, self._message = self._message, None
+        if self.service is not None and (message is not None or self._owing):
+            self.service.connection_lost(self, message)
 
     def _feed(self, data: bytes) -> None:
         while data:
@@ -174,7 +352,7 @@ class Connection(AsyncioProtocol):
         """Returns what comes after the body."""
         assert self._message is not None
         body, rest = data[: self._unparsed], data[self._unparsed :]
-        self._message.add_body(body, self._max_body)
+        self._take(body)
         self._unparsed -= len(body)
         if not self._unparsed:
             self._complete()
@@ -202,12 +380,14 @@ class Connection(AsyncioProtocol):
         assert message is not None
         self._in_body = True
         message.method = self._parser.get_method()
+        self.service = self._api.find(message.path)
+        if self.service is not None:
+            message.receiver = self.service.begin(self, message)
         if message.header(b"expect") is not None and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
-        assert self._message is not None
-        self._message.add_body(body, self._max_body)
+        self._take(body)
 
     def on_message_complete(self) -> None:
         message = self._message
@@ -225,15 +405,29 @@ class Connection(AsyncioProtocol):
         self._in_body = False
         self._head_size = 0
         self._owing = True
+        self._release()
         try:
-            reply = self._service.handle(self, message)
+            if self.service is None:
+                path = message.path.decode("latin-1")[:200]
+                raise HttpError(404, "NotFound", f"There is no {path} in this API.")
+            reply = self.service.handle(self, message)
         except HttpError as error:
             reply = error.answer()
         if reply is not None:
             self.send(reply)
 
+    def _take(self, body: bytes) -> None:
+        assert self._message is not None
+        self._head_size = 0
+        kept = self._message.add_body(body, self.service.max_body if self.service is not None else 0)
+        self._held += kept
+        self._api.hold(kept)
+
+    def _release(self) -> None:
+        self._api.hold(-self._held)
+        self._held = 0
+
     def _break_off(self, error: HttpError) -> None:
-        self._message = None
         if self._transport is not None:
             self._transport.write(error.answer())
             self._transport.close()

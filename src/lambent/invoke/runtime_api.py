@@ -1,26 +1,33 @@
 """The HTTP Runtime API (2018-06-01) for runtimes that bring their own client: `provided.*` and AWS's interface clients.
 
-One server for each runtime process, on the socket that listens inside its sandbox. The routes are one table, the states
-another. As on AWS an invocation ends when the runtime asks for the next one, not when it has sent its response.
+One service for each runtime process, on the server of its sandbox. The routes are one table, the states another. As on
+AWS an invocation ends when the runtime asks for the next one, not when it has sent its response; a response in the mode
+`streaming` is passed on as it comes.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import enum
 import json
 import logging
 import re
-import socket
-from asyncio import AbstractEventLoop
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from lambent.invoke import faults
-from lambent.invoke.channel import Header, RuntimeEvents
+from lambent.invoke.channel import Header, RuntimeEvents, header_text
 from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
-from lambent.invoke.http import Answer, Connection, HttpError, Message, answer, json_answer
+from lambent.invoke.http import (
+    Answer,
+    Connection,
+    HttpError,
+    Message,
+    Receiver,
+    SandboxApi,
+    Service,
+    answer,
+    json_answer,
+)
 
 log = logging.getLogger(__name__)
 
@@ -46,33 +53,28 @@ class Phase(enum.Enum):
     #: Waits for an invocation.
     READY = "Ready"
     RUNNING = "Running"
+    #: A streamed response is coming.
+    RESPONDING = "InvocationResponse"
     #: Has answered, and has yet to ask for the next.
     RESPONSE_SENT = "ResponseSent"
 
 
-class HttpRuntime:
+class HttpRuntime(Service):
     """A channel.RuntimeLink over HTTP."""
 
-    def __init__(
-        self,
-        loop: AbstractEventLoop,
-        listener: socket.socket,
-        events: RuntimeEvents,
-        spawn: Callable[[Coroutine[Any, Any, None], str], None],
-    ) -> None:
-        self._loop = loop
-        # The listener belongs to the sandbox and outlives this process; a server closes what it is given.
-        self._listener = listener.dup()
+    max_body = MAX_PAYLOAD
+
+    def __init__(self, api: SandboxApi, events: RuntimeEvents) -> None:
+        self._api = api
         self._events = events
-        self._spawn = spawn
-        self._server: asyncio.Server | None = None
-        self._connections: set[Connection] = set()
         self._open = True
         # Conversation
         self.phase = Phase.STARTED
         #: Connections that wait for an invocation, in order.
         self._waiting: list[Connection] = []
         self._request_id = b""
+        #: The one that brings a streamed response.
+        self._source: Connection | None = None
         self._next: Answer = b""
         #: How the invocation under way ended, told to the environment when the runtime asks for the next.
         self._ending: Callable[[], None] | None = None
@@ -82,7 +84,7 @@ class HttpRuntime:
 
     def init(self, body: bytes) -> None:
         """The process has what it needs in its environment; it only wants to be listened to."""
-        self._spawn(self._serve(), "runtime api")
+        self._api.mount(_V, self)
 
     def invoke(self, header: Header, payload: bytes) -> None:
         fields = [
@@ -100,47 +102,55 @@ class HttpRuntime:
         if self._ending is not None and not self._truncated:
             self._end()
 
+    def pause(self) -> None:
+        if self._source is not None:
+            self._source.pause()
+
+    def resume(self) -> None:
+        if self._source is not None:
+            self._source.resume()
+
     def close(self) -> None:
-        if not self._open:
-            return
+        """Idempotent."""
         self._open = False
         self._waiting.clear()
-        if self._server is not None:
-            self._server.close()
-        else:
-            self._listener.close()
-        for connection in list(self._connections):
-            connection.close()
+        self._api.unmount(self)
 
-    async def _serve(self) -> None:
-        server = await self._loop.create_server(self._connect, sock=self._listener)
-        if self._open:
-            self._server = server
-        else:
-            server.close()
+    # ---- Service ----
 
-    # ---- connections ----
+    def begin(self, connection: Connection, message: Message) -> Receiver | None:
+        mode = message.header(b"lambda-runtime-function-response-mode")
+        if mode != b"streaming" or self.phase is not Phase.RUNNING or not self._open:
+            return None
+        match = _INVOCATION.fullmatch(message.path)
+        if match is None or match.groups() != (self._request_id, b"response") or message.method != b"POST":
+            return None
+        self.phase = Phase.RESPONDING
+        self._source = connection
+        content_type = message.header(b"content-type") or b"application/octet-stream"
+        self._events.runtime_stream_began(header_text(content_type[:1024]))
+        return self._take
 
-    def _connect(self) -> Connection:
-        connection = Connection(self, MAX_PAYLOAD)
-        self._connections.add(connection)
-        return connection
+    def _take(self, piece: bytes) -> None:
+        # It may have come to an end with an earlier piece.
+        if self._open and self.phase is Phase.RESPONDING:
+            self._events.runtime_stream_piece(piece)
 
     def connection_lost(self, connection: Connection, unfinished: Message | None) -> None:
-        """Called by a connection that ended, with the request that it was in the middle of."""
-        self._connections.discard(connection)
         if connection in self._waiting:
             self._waiting.remove(connection)
-        if unfinished is not None and self.phase is Phase.RUNNING and unfinished.target.endswith(b"/response"):
+        if unfinished is None or not self._open:
+            return
+        if connection is self._source:
+            self._truncated = True
+            payload = _error("Runtime.TruncatedResponse", "The response was cut short.")
+            self._answered(lambda: self._events.runtime_stream_ended("Runtime.TruncatedResponse", payload))
+        elif self.phase is Phase.RUNNING and unfinished.target.endswith(b"/response"):
             self._truncated = True
             self._answered(self._erred("Runtime.TruncatedResponse", "The response was cut short."))
 
-    def connection_bug(self, error: Exception) -> None:
-        self._events.runtime_bug(error)
-
     def handle(self, connection: Connection, message: Message) -> Answer | None:
-        """The answer to a request, None where it comes later. Raises HttpError."""
-        path = message.target.partition(b"?")[0]
+        path = message.path
         route = _ROUTES.get(path)
         if route is not None:
             method, handler = route
@@ -163,7 +173,7 @@ class HttpRuntime:
     def next(self, connection: Connection, message: Message) -> Answer | None:
         if self.phase is Phase.RUNNING:
             return self._next  # the runtime did not get it the first time
-        if self.phase is Phase.INIT_ERROR:
+        if self.phase in (Phase.INIT_ERROR, Phase.RESPONDING):
             raise self._refuse("Ready")
         before, self.phase = self.phase, Phase.READY
         self._waiting.append(connection)
@@ -174,6 +184,8 @@ class HttpRuntime:
         return None
 
     def response(self, connection: Connection, message: Message) -> Answer:
+        if connection is self._source:
+            return self._streamed(message)
         self._must_run("InvocationResponse")
         mode = message.header(b"lambda-runtime-function-response-mode")
         if mode not in (None, b"streaming"):
@@ -185,14 +197,16 @@ class HttpRuntime:
             raise HttpError(
                 413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
             )
+        payload = message.body()
+        self._answered(lambda: self._events.runtime_responded(payload))
+        return _ACCEPTED
+
+    def _streamed(self, message: Message) -> Answer:
+        """A streamed response is whole; its trailers tell whether it ended well."""
         kind = message.trailer(b"lambda-runtime-function-error-type")
-        if kind is not None:
-            body = _decoded(message.trailer(b"lambda-runtime-function-error-body"))
-            error_type = valid_error_type(kind)
-            self._answered(lambda: self._events.runtime_erred(error_type, body))
-        else:
-            payload = message.body()
-            self._answered(lambda: self._events.runtime_responded(payload))
+        error_type = "" if kind is None else valid_error_type(kind)
+        payload = b"" if kind is None else _decoded(message.trailer(b"lambda-runtime-function-error-body"))
+        self._answered(lambda: self._events.runtime_stream_ended(error_type, payload))
         return _ACCEPTED
 
     def error(self, connection: Connection, message: Message) -> Answer:
@@ -234,6 +248,7 @@ class HttpRuntime:
 
     def _answered(self, ending: Callable[[], None]) -> None:
         self.phase = Phase.RESPONSE_SENT
+        self._source = None
         self._ending = ending
 
     def _end(self) -> None:
@@ -243,7 +258,7 @@ class HttpRuntime:
             ending()
 
     def _erred(self, error_type: str, message: str) -> Callable[[], None]:
-        payload = json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+        payload = _error(error_type, message)
         return lambda: self._events.runtime_erred(error_type, payload)
 
 
@@ -261,6 +276,10 @@ _INVOCATION_ROUTES: dict[bytes, tuple[bytes, Handler]] = {
     b"error": (b"POST", HttpRuntime.error),
 }
 _ACCEPTED = json_answer(202, {"status": "OK"})
+
+
+def _error(error_type: str, message: str) -> bytes:
+    return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
 
 
 def _decoded(text: bytes | None) -> bytes:
