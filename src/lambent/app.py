@@ -65,6 +65,7 @@ from lambent.services.iam.service import IamService
 from lambent.services.lambda_.code import links
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
+from lambent.services.lambda_.snap_start.domain import Eligibility
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
 from lambent.services.sts.service import StsService
@@ -224,6 +225,8 @@ class App:
             roles=roles,
             decide=authorizer.decide,
             metrics=cloudwatch.functions,
+            snapshot_meter=ledger,
+            snap_start=Eligibility(config.snap_start.every_python),
         )
         await functions.start()
         stack.push_async_callback(functions.stop)

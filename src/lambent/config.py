@@ -69,6 +69,17 @@ class Rates:
     kept_gb_second: float = 0.0000041667
     #: A second of a GB of /tmp above 512 MB.
     tmp_gb_second: float = 0.0000000309
+    #: A GB of memory of a SnapStart snapshot: each second that it is kept (three hours at least), and each restore.
+    cached_gb_second: float = 0.0000015046
+    restored_gb: float = 0.0001397998
+
+
+@dataclass(frozen=True, slots=True)
+class SnapStart:
+    """The table [snap_start] of the configuration file."""
+
+    #: For every Python that runs here, not only those that have it on AWS (3.12 and later).
+    every_python: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,8 @@ class Config:
     oidc: Mapping[str, OidcIssuer] = field(default_factory=dict)
     #: What invocations would cost.
     rates: Rates = field(default_factory=Rates)
+    #: Which functions may have SnapStart.
+    snap_start: SnapStart = field(default_factory=SnapStart)
     #: Pre-started shells kept per kind; 0 turns the pool off.
     pool_size: int = 4
     #: Seconds until an asynchronous invocation whose function failed is tried again; twice as many the second time.
@@ -225,6 +238,13 @@ def _rates(value: Any) -> Rates:
     return Rates(**{known[name]: float(rate) for name, rate in value.items()})
 
 
+def _snap_start(value: Any) -> SnapStart:
+    given = {name.replace("-", "_"): setting for name, setting in value.items()} if isinstance(value, dict) else {"": 0}
+    if given.keys() - {"every_python"} or not isinstance(given.get("every_python", False), bool):
+        raise ConfigError("snap_start is a table of the configuration file: [snap_start], then every_python = true.")
+    return SnapStart(**given)
+
+
 def _flag(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes")
 
@@ -250,6 +270,7 @@ _CONVERTERS: dict[str, Any] = {
     "pool_size": int,
     "efs": _folders,
     "rates": _rates,
+    "snap_start": _snap_start,
     "oidc": _issuers,
 }
 

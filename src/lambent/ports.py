@@ -65,6 +65,8 @@ class FunctionVersion:
     allows_recursion: bool = False
     #: A published version with SnapStart: its environments are restored from a snapshot of the initialised function.
     snap_start: bool = False
+    #: Of a version with SnapStart: Pending | Active | Failed. Nothing but what is Active is invoked.
+    state: str = "Active"
     #: Network that its VpcConfig maps to (none | egress | host); "" where the region's applies.
     network: str = ""
 
@@ -238,6 +240,16 @@ class Snapshots(Protocol):
 
 
 # ---- functions as others call them --------------------------------------------------------------------------------
+
+class SnapshotMeter(Protocol):
+    """Takes what snapshots cost beside invocations: billing."""
+
+    def initialised(self, function: FunctionVersion, init_ms: float) -> None:
+        """Its init ran for a snapshot."""
+
+    def cached(self, function: FunctionVersion, seconds: float) -> None:
+        """A snapshot of the version was kept for so long (on AWS: is to be paid for so long)."""
+
 
 
 @dataclass(frozen=True, slots=True)

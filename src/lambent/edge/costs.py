@@ -39,6 +39,8 @@ class Costs:
             "gb_seconds": (usage.mb_ms + usage.provisioned_mb_ms) / GB_S,
             "kept_gb_seconds": usage.kept_mb_ms / GB_S,
             "tmp_gb_seconds": usage.tmp_mb_ms / GB_S,
+            "cached_gb_seconds": usage.cached_mb_ms / GB_S,
+            "restored_gb": usage.restored_mb / 1024,
             "cost": {**cost._asdict(), "total": cost.total},
         }
 

@@ -75,6 +75,44 @@ def check_tenant(function: FunctionVersion, tenant_id: str) -> None:
         raise TenantIdRefused.needless()
 
 
+class SnapStartNotReadyException(AwsError):
+    """Lambda is initializing your function. It will be ready to invoke once your function state becomes ACTIVE."""
+
+    status = 409
+
+
+class SnapStartException(AwsError):
+    """The afterRestore() runtime hook encountered an error. For more information, check the Amazon CloudWatch logs."""
+
+
+class SnapStartTimeoutException(AwsError):
+    """Lambda couldn't restore the snapshot within the timeout limit."""
+
+    status = 408
+
+
+class FunctionNotActive(AwsError):
+    """A version whose snapshot could not be taken runs nothing."""
+
+    code = "ResourceConflictException"
+    status = 409
+
+    @classmethod
+    def of(cls, function: FunctionVersion) -> FunctionNotActive:
+        return cls(
+            "The operation cannot be performed at this time. "
+            f"The function is currently in the following state: {function.state}"
+        )
+
+
+def check_ready(function: FunctionVersion) -> None:
+    """Raises where a version with SnapStart is not Active (yet)."""
+    if function.state == "Pending":
+        raise SnapStartNotReadyException
+    if function.state != "Active":
+        raise FunctionNotActive.of(function)
+
+
 class EFSMountFailureException(AwsError):
     """The function could not mount the configured file system."""
 

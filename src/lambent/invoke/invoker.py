@@ -26,6 +26,7 @@ from lambent.invoke.errors import (
     ServiceException,
     ThrottleReason,
     TooManyRequestsException,
+    check_ready,
     check_tenant,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
@@ -260,6 +261,8 @@ class Invoker:
             check_tenant(function, invocation.tenant_id)
             key = f"{key} {invocation.tenant_id}"
         if "Lineage=" in invocation.trace_id and not function.allows_recursion:
+        if function.snap_start:
+            check_ready(function)
             self._stop_loop(function, invocation)
         admission = self._admissions.get((function.account, function.region))
         if admission is None:

@@ -139,7 +139,6 @@ def test_create_refuses(client: Any, name: str, refused: Refusal, case: str) -> 
 #: Options that AWS acts on and this region cannot.
 UNSUPPORTED: dict[str, Any] = {
     "DeadLetterConfig": {"TargetArn": "arn:aws:sqs:us-east-1:000000000000:dead"},
-    "SnapStart": {"ApplyOn": "PublishedVersions"},
     "ImageConfig": {"Command": ["x"]},
     "DurableConfig": {"ExecutionTimeout": 60},
 }

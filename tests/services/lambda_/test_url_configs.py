@@ -152,10 +152,10 @@ def test_what_is_missing_is_named_as_aws_names_it(client: Any, create: Create, n
             "Member must satisfy enum value set: [NONE, AWS_IAM]",
         ),
         (
-            {"InvokeMode": "RESPONSE_STREAM"},
-            "InvalidParameterValueException",
-            "InvokeMode RESPONSE_STREAM is not supported by this Lambent region: "
-            "answers of functions cannot be streamed yet. Leave it out or use BUFFERED.",
+            {"InvokeMode": "STREAM"},
+            "ValidationException",
+            "1 validation error detected: Value 'STREAM' at 'invokeMode' failed to satisfy constraint: "
+            "Member must satisfy enum value set: [BUFFERED, RESPONSE_STREAM]",
         ),
     ],
 )
@@ -167,6 +167,22 @@ def test_what_a_url_cannot_be_is_refused(
     unchecked = region.client("lambda", config=Config(parameter_validation=False, retries={"total_max_attempts": 1}))
     parameters = {"FunctionName": name, "AuthType": "NONE", **given}
     assert Refusal(unchecked)(unchecked.create_function_url_config, **parameters) == (400, code, message)
+
+
+def test_the_invoke_mode_is_kept_and_changed(client: Any, create: Create, name: str) -> None:
+    create()
+
+    def mode() -> str:
+        shown: str = client.get_function_url_config(FunctionName=name)["InvokeMode"]
+        return shown
+
+    created = client.create_function_url_config(FunctionName=name, AuthType="NONE", InvokeMode="RESPONSE_STREAM")
+    assert created["InvokeMode"] == mode() == "RESPONSE_STREAM"
+    assert client.update_function_url_config(FunctionName=name, AuthType="AWS_IAM")["InvokeMode"] == "RESPONSE_STREAM"
+    client.update_function_url_config(FunctionName=name, InvokeMode="BUFFERED")
+    assert mode() == "BUFFERED"
+    client.update_function_url_config(FunctionName=name, InvokeMode="RESPONSE_STREAM")
+    assert client.list_function_url_configs(FunctionName=name)["FunctionUrlConfigs"][0]["InvokeMode"] == mode()
 
 
 def test_a_tag_of_the_function_gives_the_id_of_its_url(

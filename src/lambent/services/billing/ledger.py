@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 
 from lambent.clock import Clock
 from lambent.ports import FunctionVersion, InvocationRecord
@@ -32,12 +33,14 @@ class _Running:
     __slots__ = (
         "began",
         "billed_ms",
+        "cached_mb_ms",
         "day",
         "function",
         "kept_mb_ms",
         "mb_ms",
         "provisioned_mb_ms",
         "requests",
+        "restored_mb",
         "tmp_mb",
     )
 
@@ -51,10 +54,12 @@ class _Running:
         self.mb_ms = 0
         self.provisioned_mb_ms = 0
         self.kept_mb_ms = 0
+        self.cached_mb_ms = 0
+        self.restored_mb = 0
 
 
 class Ledger:
-    """Implements ports.RecordSink."""
+    """Implements ports.RecordSink and ports.SnapshotMeter."""
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -110,6 +115,8 @@ class Ledger:
             running.provisioned_mb_ms += record.billed_ms * record.memory_mb
         else:
             running.mb_ms += record.billed_ms * record.memory_mb
+        if record.restore_ms is not None:
+            running.restored_mb += record.memory_mb
 
     def throttled(self, function: FunctionVersion, invoked_arn: str) -> None:
         """Refused requests cost nothing."""
@@ -118,6 +125,18 @@ class Ledger:
         """So many environments of the version were kept ready for so long."""
         running = self._of(function, self._clock.now())
         running.kept_mb_ms += int(amount * function.memory_mb * seconds * 1000)
+
+    def initialised(self, function: FunctionVersion, init_ms: float) -> None:
+        """Its init ran for a snapshot."""
+        running = self._of(function, self._clock.now())
+        billed_ms = math.ceil(init_ms)
+        running.billed_ms += billed_ms
+        running.mb_ms += billed_ms * function.memory_mb
+
+    def cached(self, function: FunctionVersion, seconds: float) -> None:
+        """A snapshot of the version is to be paid for so long."""
+        running = self._of(function, self._clock.now())
+        running.cached_mb_ms += int(function.memory_mb * seconds * 1000)
 
     def _of(self, function: FunctionVersion, at: float) -> _Running:
         key = int(at) // DAY, id(function)
@@ -162,6 +181,8 @@ class Ledger:
                 running.provisioned_mb_ms,
                 running.kept_mb_ms,
                 running.billed_ms * running.tmp_mb,
+                running.cached_mb_ms,
+                running.restored_mb,
             )
             self._unwritten[line] = self._unwritten.get(line, Usage()) + usage
 

@@ -1,6 +1,7 @@
 """Lambda's prices applied to what the ledger counted. Pure.
 
-cost = requests × price + GB-seconds × price of the architecture + what was provisioned + /tmp above 512 MB.
+cost = requests × price + GB-seconds × price of the architecture + what was provisioned + /tmp above 512 MB
++ snapshots kept and restored.
 https://aws.amazon.com/lambda/pricing/ (us-east-1, first tier, free tier left out).
 """
 
@@ -28,6 +29,9 @@ class Usage(NamedTuple):
     kept_mb_ms: int = 0
     #: Billed milliseconds times what /tmp has beyond 512 MB.
     tmp_mb_ms: int = 0
+    #: SnapStart: the memory of snapshots kept, whether used or not, and that of each environment restored.
+    cached_mb_ms: int = 0
+    restored_mb: int = 0
 
     def __add__(self, other: object) -> Usage:
         if not isinstance(other, Usage):
@@ -42,6 +46,7 @@ class Cost(NamedTuple):
     duration: float
     provisioned: float
     tmp: float
+    snap_start: float
 
     @property
     def total(self) -> float:
@@ -58,6 +63,7 @@ def cost_of(usage: Usage, architecture: str, rates: Rates) -> Cost:
             + usage.kept_mb_ms / GB_S * rates.kept_gb_second
         ),
         tmp=usage.tmp_mb_ms / GB_S * rates.tmp_gb_second,
+        snap_start=usage.cached_mb_ms / GB_S * rates.cached_gb_second + usage.restored_mb / 1024 * rates.restored_gb,
     )
 
 

@@ -39,6 +39,8 @@ ledger = Table(
     Column("provisioned_mb_ms", Integer, nullable=False),
     Column("kept_mb_ms", Integer, nullable=False),
     Column("tmp_mb_ms", Integer, nullable=False),
+    Column("cached_mb_ms", Integer, nullable=False),
+    Column("restored_mb", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

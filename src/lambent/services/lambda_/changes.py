@@ -18,6 +18,7 @@ from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.errors import PreconditionFailedException, ResourceConflictException
 from lambent.services.lambda_.names import LATEST, FunctionName, is_alias
 from lambent.services.lambda_.settle import Settler
+from lambent.services.lambda_.snap_start.versions import VersionSnapshots
 from lambent.services.lambda_.store import FunctionStore, Key
 from lambent.storage.database import Database
 
@@ -54,6 +55,7 @@ class Functions:
         *,
         aliases: AliasStore,
         check_storage: StorageCheck,
+        snapshots: VersionSnapshots,
     ) -> None:
         self._database = database
         self._store = store
@@ -62,7 +64,8 @@ class Functions:
         self._invoker = invoker
         self._attachments = tuple(attachments)
         self._check_storage = check_storage
-        self._settler = Settler(database, store, directory)
+        self._snapshots = snapshots
+        self._settler = Settler(database, store, directory, snapshots)
 
     async def start(self) -> None:
         """Fill the directory and go on settling."""
@@ -73,9 +76,11 @@ class Functions:
                 self._invoker.reserve(*function.key, function.reserved_concurrency)
         for alias in aliases:
             self._directory.put_alias(alias)
+        self._snapshots.start(functions)
 
     async def stop(self) -> None:
         await self._settler.stop()
+        await self._snapshots.stop()
 
     async def find(self, name: FunctionName) -> Function:
         """$LATEST, whatever the qualifier of `name`. Raises ResourceNotFoundException."""
@@ -125,7 +130,7 @@ class Functions:
             self._store.insert(tx, function)
             if also is not None:
                 also(tx)
-            return self._published(tx, function) if publish else function
+            return self._publish(tx, function) if publish else function
 
         created = await self._database.write(insert)
         self._show(function)
@@ -151,7 +156,7 @@ class Functions:
             function = self._free(tx, name, revision_id)
             updated = change(function)
             self._store.replace(tx, updated)
-            return updated, self._published(tx, updated) if publish else updated
+            return updated, (self._unchanged(tx, updated) or self._publish(tx, updated)) if publish else updated
 
         updated, result = await self._database.write(update)
         self._show(updated)
@@ -176,8 +181,9 @@ class Functions:
         def publish(tx: Connection) -> Function:
             function = self._free(tx, name, revision_id)
             check(function)
-            published = self._published(tx, function, description)
-            if not published.is_settled:
+            published = self._unchanged(tx, function)
+            if published is None:
+                published = self._publish(tx, function, description)
                 self._store.touch(tx, function, new_revision_id())  # as AWS does
             return published
 
@@ -205,6 +211,7 @@ class Functions:
 
         if not await self._database.write(remove):
             raise name.not_found()
+        self._settler.forget(name.key)
         self._directory.remove(name.key)
         for attachment in self._attachments:
             attachment.forget(name.key, None)
@@ -227,6 +234,7 @@ class Functions:
             self._store.delete_version(tx, name.key, version)
 
         await self._database.write(remove)
+        self._settler.forget(name.key, version)
         self._directory.remove_qualifier(name.key, version)
         for attachment in self._attachments:
             attachment.forget(name.key, version)
@@ -243,6 +251,7 @@ class Functions:
         for attachment in self._attachments:
             attachment.forget_all()
         for key in self._directory.clear():
+            self._settler.forget(key)
             self._invoker.retire(*key)
             self._invoker.forget(*key)
 
@@ -255,11 +264,13 @@ class Functions:
         check_revision(function, revision_id)
         return function
 
-    def _published(self, tx: Connection, function: Function, description: str | None = None) -> Function:
-        """The version that `function` ($LATEST) makes, or the newest one where nothing has changed since."""
+    def _unchanged(self, tx: Connection, function: Function) -> Function | None:
+        """The newest version where `function` ($LATEST) is still what that was made of."""
         newest = self._store.newest_version(tx, function.key)
-        if newest is not None and function.is_same_as(newest):
-            return newest
+        return newest if newest is not None and function.is_same_as(newest) else None
+
+    def _publish(self, tx: Connection, function: Function, description: str | None = None) -> Function:
+        """The version that `function` ($LATEST) makes."""
         published = function.published(self._store.take_number(tx, function.key), description)
         self._check_storage(tx, function.account, function.region, function.package.size)
         self._store.insert_version(tx, published)
@@ -268,7 +279,7 @@ class Functions:
     def _show(self, function: Function) -> None:
         """It is on disk: let it be found, and settle it."""
         self._directory.put(function)
-        if not function.is_settled:
+        if not function.is_settled and not self._settler.is_settling(function):
             self._settler.schedule(function)
 
 

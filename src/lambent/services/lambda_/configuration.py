@@ -8,6 +8,7 @@ Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Envi
 Architectures                  | acted on: one that is not this machine's fails at Invoke
 TracingConfig                  | acted on: Active marks the trace header of every invocation as sampled
 TenancyConfig                  | acted on: no two tenants share an environment
+SnapStart                      | acted on (`snap_start`): published versions are restored from a snapshot
 Code.ZipFile                   | acted on
 Code.S3*                       | refused as AWS does for a bucket that is not there: there is no S3 here yet
 Layers                         | acted on (`references`, `layers.use`)
@@ -57,7 +58,6 @@ CURRENT_RUNTIMES = frozenset(
 #: Option → whether a value asks for anything, and why it is refused then.
 _REFUSED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "PublishTo": (bool, "capacity providers do not exist here."),
-    "SnapStart": (lambda value: value.get("ApplyOn") == "PublishedVersions", "snapshots cannot be taken yet."),
     "DeadLetterConfig": (lambda value: value.get("TargetArn"), "there are no queues and topics yet."),
     "ImageConfig": (lambda value: any(value.values()), "container images cannot be run yet; use PackageType Zip."),
     "CapacityProviderConfig": (bool, "capacity providers do not exist here."),
@@ -107,6 +107,8 @@ def updated_settings(current: Settings, params: dict[str, Any], referenced: Refe
         changes["tmp_mb"] = storage["Size"]
     if mode := (params.get("TracingConfig") or {}).get("Mode"):
         changes["tracing_mode"] = mode
+    if apply_on := (params.get("SnapStart") or {}).get("ApplyOn"):
+        changes["snap_start"] = apply_on == "PublishedVersions"
     changes.update(_surroundings(params, referenced))
     settings: Settings = msgspec.structs.replace(current, **changes, **_logging(current, params.get("LoggingConfig")))
     _check_limits(settings)

@@ -44,7 +44,10 @@ def list_entry(function: Function, qualifier: str | None = None) -> dict[str, An
         "PackageType": "Zip",
         "Architectures": [settings.architecture],
         "EphemeralStorage": {"Size": settings.tmp_mb},
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": "PublishedVersions" if settings.snap_start else "None",
+            "OptimizationStatus": "Off" if function.snapshot_ms is None else "On",
+        },
         "LoggingConfig": _logging(function),
     }
     entry.update(_optional(function))
@@ -88,6 +91,15 @@ def code_sha256(digest: str) -> str:
 def _lifecycle(function: Function) -> dict[str, Any]:
     if function.state is State.PENDING:
         return {"State": "Pending", "StateReason": _CREATING, "StateReasonCode": "Creating"}
+    if function.state is State.FAILED:
+        return {
+            "State": "Failed",
+            "StateReason": function.state_reason,
+            "StateReasonCode": function.state_reason_code,
+            "LastUpdateStatus": "Failed",
+            "LastUpdateStatusReason": function.state_reason,
+            "LastUpdateStatusReasonCode": function.state_reason_code,
+        }
     if function.update_status is UpdateStatus.IN_PROGRESS:
         return {
             "State": "Active",
@@ -95,7 +107,8 @@ def _lifecycle(function: Function) -> dict[str, Any]:
             "LastUpdateStatusReason": _CREATING,
             "LastUpdateStatusReasonCode": "Creating",
         }
-    return {"State": "Active", "LastUpdateStatus": "Successful"}
+    reason = {} if function.state_reason is None else {"StateReason": function.state_reason}
+    return {"State": "Active", **reason, "LastUpdateStatus": "Successful"}
 
 
 def _logging(function: Function) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from lambent.ports import FunctionVersion
 from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.describe import code_sha256
-from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.names import LATEST
 
 Key = tuple[str, str, str]
@@ -151,6 +151,10 @@ class Directory:
             reserved_concurrency=function.reserved_concurrency,
             per_tenant=settings.per_tenant,
             allows_recursion=function.recursive_loop == "Allow",
+            # Without a snapshot, once that is known, it starts as any other.
+            snap_start=function.has_snap_start
+            and (function.state is not State.ACTIVE or function.snapshot_ms is not None),
+            state=function.state.value if function.has_snap_start else "Active",
         )
 
 

@@ -23,6 +23,8 @@ from lambent.services.lambda_.names import LATEST, version_number
 class State(enum.StrEnum):
     PENDING = "Pending"
     ACTIVE = "Active"
+    #: Of a version whose snapshot could not be taken.
+    FAILED = "Failed"
 
 
 class UpdateStatus(enum.StrEnum):
@@ -94,6 +96,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     runtime_version_arn: str | None = None
     #: TenancyConfig PER_TENANT, given at creation for good.
     per_tenant: bool = False
+    #: SnapStart ApplyOn PublishedVersions.
+    snap_start: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,11 @@ class Function:
     version: str = LATEST
     #: Of a version: what PublishVersion gave in place of the settings' description.
     published_description: str | None = None
+    #: Of a version with SnapStart: why it is in its state where that needs a word, None otherwise.
+    state_reason: str | None = None
+    state_reason_code: str | None = None
+    #: When its snapshot was taken; None without one.
+    snapshot_ms: int | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -159,7 +168,13 @@ class Function:
 
     @property
     def is_settled(self) -> bool:
-        return self.state is State.ACTIVE and self.update_status is UpdateStatus.SUCCESSFUL
+        """A version that failed has settled as well."""
+        return self.state is not State.PENDING and self.update_status is UpdateStatus.SUCCESSFUL
+
+    @property
+    def has_snap_start(self) -> bool:
+        """Whether it is a version that is to have a snapshot."""
+        return self.settings.snap_start and self.version != LATEST
 
     def updated(self, now: float, **changes: Any) -> Function:
         """After an update of code or configuration (`changes` are fields) that has yet to settle."""
@@ -198,10 +213,13 @@ class Function:
             published.environment,
         )
 
-    def settled(self) -> Function:
-        """After the creation or update is through."""
+    def settled(self, **changes: Any) -> Function:
+        """After the creation or update is through; `changes` are what a snapshot makes of it."""
         return dataclasses.replace(
-            self, state=State.ACTIVE, update_status=UpdateStatus.SUCCESSFUL, revision_id=revision_id()
+            self,
+            **{"state": State.ACTIVE, **changes},
+            update_status=UpdateStatus.SUCCESSFUL,
+            revision_id=revision_id(),
         )
 
 

@@ -17,7 +17,7 @@ from lambent.clock import Clock
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.identity.policy import Policy
 from lambent.identity.role_checks import AnyRole
-from lambent.ports import Destinations, EventSink, Invoker, MetricSink, Roles
+from lambent.ports import Destinations, EventSink, Invoker, MetricSink, Roles, SnapshotMeter, Snapshots
 from lambent.services.lambda_.aliases.changes import Aliases
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.calls import Calls
@@ -58,6 +58,8 @@ from lambent.services.lambda_.qualified import Qualified
 from lambent.services.lambda_.references import References
 from lambent.services.lambda_.signing.deployments import Signing
 from lambent.services.lambda_.signing.store import SigningStore
+from lambent.services.lambda_.snap_start.domain import Eligibility
+from lambent.services.lambda_.snap_start.versions import VersionSnapshots
 from lambent.services.lambda_.store import FunctionStore
 from lambent.services.lambda_.urls.changes import FunctionUrls
 from lambent.services.lambda_.urls.directory import Urls
@@ -91,6 +93,9 @@ class LambdaService:
         roles: Roles | None = None,
         decide: Decide = within_accounts,
         metrics: MetricSink | None = None,
+        snapshots: Snapshots | None = None,
+        snapshot_meter: SnapshotMeter | None = None,
+        snap_start: Eligibility | None = None,
     ) -> None:
         """`use_runtime` is told of the runtime of every function that exists, at once and again at each change.
 
@@ -129,7 +134,9 @@ class LambdaService:
             invoker,
             account_concurrency,
         )
+        version_snapshots = VersionSnapshots(snapshots, snapshot_meter, self.directory, clock)
         attachments: Sequence[Attachment] = (
+            version_snapshots,
             self._permissions,
             self._function_urls,
             self._event_configs,
@@ -144,6 +151,7 @@ class LambdaService:
             attachments,
             aliases=alias_store,
             check_storage=storage.check,
+            snapshots=version_snapshots,
         )
         aliases = Aliases(database, alias_store, self._store, self.directory, attachments, [self._provisioned])
         references = References(database, self._layers, self._code, file_systems or FileSystems())
@@ -158,6 +166,7 @@ class LambdaService:
                 signing,
                 self._code,
                 self.links,
+                snap_start or Eligibility(),
                 clock,
             ),
             CodeOperations(functions, references, signing, self._code, clock),

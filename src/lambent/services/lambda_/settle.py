@@ -1,7 +1,8 @@
 """Brings functions and new versions from Pending to Active and updates from InProgress to Successful.
 
 That is after the caller has its answer: the package is extracted before a create or update is acknowledged, so settling
-is one more commit, milliseconds later. A restart settles what the last run left unsettled.
+is one more commit, milliseconds later. Versions with SnapStart take longer: their snapshot comes first. A restart
+settles what the last run left unsettled.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy import Connection
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.names import LATEST
+from lambent.services.lambda_.snap_start.versions import VersionSnapshots
 from lambent.services.lambda_.store import FunctionStore, Key
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
@@ -30,10 +32,13 @@ PATIENCE = 0.5
 class Settler:
     """Owns one task per function or published version that is settling."""
 
-    def __init__(self, database: Database, store: FunctionStore, directory: Directory) -> None:
+    def __init__(
+        self, database: Database, store: FunctionStore, directory: Directory, snapshots: VersionSnapshots
+    ) -> None:
         self._database = database
         self._store = store
         self._directory = directory
+        self._snapshots = snapshots
         #: By function and version.
         self._tasks: dict[tuple[Key, str], asyncio.Task[None]] = {}
 
@@ -51,6 +56,16 @@ class Settler:
 
         task.add_done_callback(forget)
 
+    def is_settling(self, version: Function) -> bool:
+        """Whether that is under way already for a published version; $LATEST settles anew after each update."""
+        return version.version != LATEST and (version.key, version.version) in self._tasks
+
+    def forget(self, key: Key, version: str | None = None) -> None:
+        """The version (None: every one) is gone: nobody waits for it to settle."""
+        for name, task in self._tasks.items():
+            if name[0] == key and version in (None, name[1]):
+                task.cancel()
+
     async def wait_settled(self, key: Key) -> None:
         """Wait, but not long, until $LATEST of this function has settled."""
         task = self._tasks.get((key, LATEST))
@@ -65,11 +80,13 @@ class Settler:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _settle(self, function: Function) -> None:
+        changes = await self._snapshots.take(function) if function.has_snap_start else {}
+
         def settle(tx: Connection) -> Function | None:
             current = self._store.find_version(tx, function.key, function.version)
             if current is None or current.generation != function.generation:
                 return None  # deleted, or updated again, which settles by itself
-            settled = current.settled()
+            settled = current.settled(**changes)
             self._store.write_state(tx, settled)
             return settled
 
@@ -82,4 +99,5 @@ class Settler:
                 continue
             if settled is not None:
                 self._directory.put(settled)
+                self._snapshots.taken(settled)
             return

@@ -82,6 +82,9 @@ versions = Table(
     Column("revision_id", String, nullable=False),
     Column("generation", String, nullable=False),
     Column("modified_ms", Integer, nullable=False),
+    Column("state_reason", String),
+    Column("state_reason_code", String),
+    Column("snapshot_ms", Integer),
 )
 
 #: The last number given. It outlives the function: AWS never gives a number twice under one name.
@@ -238,6 +241,7 @@ class FunctionStore:
             values["update_status"] = function.update_status.value
             tx.execute(update_in(functions).where(_is(function.key)).values(values))
         else:
+            values.update(_snapshot_fields(function))
             tx.execute(update_in(versions).where(_is_version(function.key, function.version)).values(values))
 
     def referenced_packages(self, tx: Connection) -> set[str]:
@@ -290,6 +294,7 @@ class FunctionStore:
             **self._common(function),
             "version": int(function.version),
             "description": function.published_description,
+            **_snapshot_fields(function),
         }
 
     def _common(self, function: Function) -> dict[str, Any]:
@@ -313,7 +318,14 @@ class FunctionStore:
 
     def _published(self, row: Any) -> Function:
         """From a row of `_joined`."""
-        return self._value(row, version=str(row["version"]), published_description=row["description"])
+        return self._value(
+            row,
+            version=str(row["version"]),
+            published_description=row["description"],
+            state_reason=row["state_reason"],
+            state_reason_code=row["state_reason_code"],
+            snapshot_ms=row["snapshot_ms"],
+        )
 
     def _value(self, row: Any, **more: Any) -> Function:
         sealed = row["environment"]
@@ -333,6 +345,15 @@ class FunctionStore:
             recursive_loop=row["recursive_loop"] or "Terminate",
             **more,
         )
+
+
+def _snapshot_fields(function: Function) -> dict[str, Any]:
+    """What the row of a published version has beside the state."""
+    return {
+        "state_reason": function.state_reason,
+        "state_reason_code": function.state_reason_code,
+        "snapshot_ms": function.snapshot_ms,
+    }
 
 
 def _joined() -> Select[Any]:

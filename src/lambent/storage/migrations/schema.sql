@@ -221,7 +221,7 @@ CREATE TABLE lambda_versions (
 	state VARCHAR NOT NULL, 
 	revision_id VARCHAR NOT NULL, 
 	generation VARCHAR NOT NULL, 
-	modified_ms INTEGER NOT NULL, 
+	modified_ms INTEGER NOT NULL, state_reason VARCHAR, state_reason_code VARCHAR, snapshot_ms INTEGER, 
 	PRIMARY KEY (account, region, name, version)
 );
 CREATE TABLE ledger (
@@ -236,7 +236,7 @@ CREATE TABLE ledger (
 	mb_ms INTEGER NOT NULL, 
 	provisioned_mb_ms INTEGER NOT NULL, 
 	kept_mb_ms INTEGER NOT NULL, 
-	tmp_mb_ms INTEGER NOT NULL, 
+	tmp_mb_ms INTEGER NOT NULL, cached_mb_ms INTEGER DEFAULT '0' NOT NULL, restored_mb INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (account, region, function, version, day, architecture)
 )
  WITHOUT ROWID;

@@ -11,13 +11,14 @@ from lambent.services.lambda_.aliases.domain import Alias
 from lambent.services.lambda_.aliases.store import AliasStore
 from lambent.services.lambda_.changes import Attachment
 from lambent.services.lambda_.directory import Directory
-from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.errors import (
     InvalidParameterValueException,
     PreconditionFailedException,
     ResourceNotFoundException,
 )
 from lambent.services.lambda_.names import FunctionName
+from lambent.services.lambda_.snap_start.domain import version_failed
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -142,6 +143,8 @@ class Aliases:
         version = self._functions.find_version(tx, alias.function_key, number)
         if version is None:
             raise FunctionName(*alias.function_key, number).not_found()
+        if version.state is State.FAILED:
+            raise version_failed(version.state_reason_code or "")
         return version
 
 

@@ -23,6 +23,7 @@ from lambent.services.lambda_.names import LATEST, FunctionName, function_name, 
 from lambent.services.lambda_.operations.code import uploaded_zip
 from lambent.services.lambda_.references import References
 from lambent.services.lambda_.signing.deployments import Signing
+from lambent.services.lambda_.snap_start.domain import Eligibility
 from lambent.services.lambda_.store import FunctionStore
 from lambent.storage.database import Database
 
@@ -38,6 +39,7 @@ class FunctionOperations:
         signing: Signing,
         code: CodeStore,
         links: CodeLinks,
+        snap_start: Eligibility,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -48,6 +50,7 @@ class FunctionOperations:
         self._signing = signing
         self._code = code
         self._links = links
+        self._snap_start = snap_start
         self._clock = clock
 
     async def CreateFunction(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
@@ -56,6 +59,7 @@ class FunctionOperations:
             raise InvalidParameterValueException(f"A function is created without a qualifier: {name.name}")
         referenced = await self._references.look_up(context, params)
         settings = configuration.created_settings(params, referenced)
+        self._snap_start.check(settings)
         check_role(self._roles, context, settings.role)
         environment = configuration.updated_environment(None, params)
         function_tags = tags.checked(params.get("Tags") or {})
@@ -110,9 +114,11 @@ class FunctionOperations:
         def change(function: Function) -> Function:
             if referenced.layers is not None:
                 self._references.check_size_now(function.package, referenced.layers)
+            settings = configuration.updated_settings(function.settings, params, referenced)
+            self._snap_start.check(settings)
             return function.updated(
                 self._clock.now(),
-                settings=configuration.updated_settings(function.settings, params, referenced),
+                settings=settings,
                 environment=configuration.updated_environment(function.environment, params),
             )
 

@@ -21,6 +21,7 @@ from lambent.services.lambda_.names import LATEST, FunctionName, is_alias
 from lambent.services.lambda_.provisioned.domain import ProvisionedConfig, spread
 from lambent.services.lambda_.provisioned.store import ProvisionedStore
 from lambent.services.lambda_.qualified import Qualified
+from lambent.services.lambda_.snap_start.domain import unsupported
 from lambent.services.lambda_.store import FunctionStore, Key
 from lambent.storage.database import Database
 
@@ -28,6 +29,7 @@ from lambent.storage.database import Database
 UNRESERVED_MINIMUM = 100
 
 _UNPUBLISHED = "Provisioned Concurrency Configs cannot be applied to unpublished function versions."
+_WHAT = "Provisioned Concurrency"
 _VERSION_TAKEN = "Alias can't be used for Provisioned Concurrency configuration on an already Provisioned version"
 
 
@@ -171,6 +173,8 @@ class ProvisionedConcurrency:
             raise InvalidParameterValueException(
                 "Provisioned Concurrency is not supported for functions enabled with tenancy configuration."
             )
+        if not isinstance(target, Alias) and target.has_snap_start:
+            raise unsupported(_WHAT)
         current = self._store.find(tx, name.key, config.qualifier)
         of_others = self._store.total(tx, name.key) - (current.amount if current is not None else 0)
         if function.reserved_concurrency is not None:
@@ -219,6 +223,9 @@ class ProvisionedConcurrency:
         for version in alias.versions:
             if self._store.find(tx, alias.function_key, version) or any(version in other.versions for other in others):
                 raise ResourceConflictException(_VERSION_TAKEN)
+            found = self._functions.find_version(tx, alias.function_key, version)
+            if found is not None and found.has_snap_start:
+                raise unsupported(_WHAT)
 
     # ---- as an Attachment ----
 
