@@ -22,12 +22,12 @@ from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
+from lambent.invoke.http import SandboxApi
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader, Share
-from lambent.invoke.http import SandboxApi
+from lambent.invoke.outflow import Outflow
 from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
-from lambent.invoke.outflow import Outflow
 from lambent.invoke.states import (
     ANSWERED,
     BUSY,
@@ -49,6 +49,7 @@ from lambent.ports import (
     LogAccess,
     LogSink,
     LogWriter,
+    ResponseSink,
 )
 from lambent.sandbox.spec import ExitStatus
 
@@ -168,6 +169,8 @@ class Environment:
         self._mark = tracing.mark(function.arn)
         self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
         self._sandbox: Sandbox | None = None
+        #: What the sandbox's processes may call; None where it has no socket for it.
+        self._api: SandboxApi | None = None
         self._blueprint: Blueprint | None = None
         self._credentials = services.starter.credentials(function)
         self._timeout_s = float(function.timeout_s)
@@ -176,8 +179,6 @@ class Environment:
         #: When it came to rest last, or was born.
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
-        #: What the sandbox's processes may call; None where it has no socket for it.
-        self._api: SandboxApi | None = None
         self.init_ms: float | None = None
 
         # One runtime process
@@ -190,6 +191,8 @@ class Environment:
         self._started_at = 0.0
         self._started_wall = 0.0
         self._trace_id = ""
+        #: Its response, where the runtime streams it.
+        self._outflow: Outflow | None = None
         #: How the runtime ended it and when; extensions may go on.
         self._outcome = _NONE
         self._runtime_done_at = 0.0
@@ -198,8 +201,6 @@ class Environment:
         """For operators; `now` is monotonic."""
         return {
             "id": self.id,
-        #: Its response, where the runtime streams it.
-        self._outflow: Outflow | None = None
             "account": self.function.account,
             "region": self.function.region,
             "function": self.function.name,
@@ -260,6 +261,8 @@ class Environment:
                 blueprint, sandbox, self._credentials, self.log_stream, self._initialization
             )
         )
+        if self._api is not None:
+            self._api.listen()
 
     # ---- one invocation ----
 
@@ -268,8 +271,6 @@ class Environment:
         state = self.state
         self._move(INVOKED)
         self._job = job
-        if self._api is not None:
-            self._api.listen()
         try:
             self._run(job, state)
         except Exception as error:  # our own bug must end this environment, not hang its client
@@ -292,6 +293,8 @@ class Environment:
         sandbox = self._sandbox
         assert sandbox is not None
         self._output.detach()
+        if self._api is not None:
+            self._api.suspend()
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 await sandbox.restart()
@@ -300,8 +303,6 @@ class Environment:
                 self._chronicle.init_start(self._clock.now(), "invoke")
                 self._begin_init(self._timeout_s)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
-        if self._api is not None:
-            self._api.suspend()
             if self.state is not State.DEAD:
                 self.runtime_bug(error)
 
@@ -376,18 +377,6 @@ class Environment:
         else:
             self.runtime_misbehaved("it answered without an invocation")
 
-    def runtime_crashed(self, payload: bytes) -> None:
-        # Its exit is on its way: an invocation handed to it before that would be lost.
-        if self.state is BUSY:
-            self._fail(faults.crashed(payload), "it ended with an error that nobody caught")
-        else:
-            self.runtime_misbehaved("it answered without an invocation")
-
-    def runtime_oversized(self) -> None:
-        if self.state is BUSY:
-            self._fail(faults.response_too_large(), "its response was too large")
-        else:
-            self.runtime_misbehaved("it answered without an invocation")
     def runtime_stream_began(self, content_type: str) -> None:
         if self.state is BUSY and self._outflow is None:
             assert self._job is not None
@@ -412,6 +401,18 @@ class Environment:
         else:
             self._answer(Outcome(self._outflow.body(), SUCCESS))
 
+    def runtime_crashed(self, payload: bytes) -> None:
+        # Its exit is on its way: an invocation handed to it before that would be lost.
+        if self.state is BUSY:
+            self._fail(faults.crashed(payload), "it ended with an error that nobody caught")
+        else:
+            self.runtime_misbehaved("it answered without an invocation")
+
+    def runtime_oversized(self) -> None:
+        if self.state is BUSY:
+            self._fail(faults.response_too_large(), "its response was too large")
+        else:
+            self.runtime_misbehaved("it answered without an invocation")
 
     def runtime_lost(self, reason: str) -> None:
         """The channel is closed; the exit status tells why, and is on its way."""
@@ -491,6 +492,8 @@ class Environment:
         assert job is not None
         self._output.drain()
         self._output.flush()
+        if self._outflow is not None:
+            self._outflow.close()
         self._outcome, self._runtime_done_at = outcome, now
         self._chronicle.runtime_done(
             self._clock.now(), job.invocation.request_id, self._duration_ms(outcome, now), outcome
@@ -503,8 +506,6 @@ class Environment:
         self._complete(self._outcome, now)
 
     def _fail(self, outcome: Outcome, reason: str) -> None:
-        if self._outflow is not None:
-            self._outflow.close()
         """The runtime is of no further use. Its sandbox with /tmp is."""
         now = self._clock.monotonic()
         state = self.state
@@ -544,41 +545,54 @@ class Environment:
         self._chronicle.report(self._clock.now(), record)
         self._respond(job, outcome, record)
         self._job = None
+        self._outflow = None
         self._owner.environment_free(self, job, record, now)
 
     def _record(
         self, invocation: Invocation, outcome: Outcome, duration_ms: float, init_ms: float | None, now: float
     ) -> InvocationRecord:
         function = self.function
+        outflow = self._outflow
+        first_byte_ms, streamed_bytes = (None, 0) if outflow is None else outflow.measured(self._started_at)
         return InvocationRecord(
             function,
             invocation.request_id,
             self._started_wall,
             duration_ms,
             # The init of a provisioned environment was paid for before anybody invoked it.
-        self._outflow = None
             billed_ms(duration_ms, None if self.provisioned else init_ms),
             init_ms,
             function.memory_mb,
             self.memory_mb,
             outcome.status,
             outcome.error_type,
-        outflow = self._outflow
-        first_byte_ms, streamed_bytes = (None, 0) if outflow is None else outflow.measured(self._started_at)
             self.log_stream,
             invocation.invoked_arn,
             invocation.tenant_id,
             self.provisioned if self.group.target else None,
             self._trace_id,
             (now - self._runtime_done_at) * 1000,
+            first_byte_ms,
+            streamed_bytes,
         )
 
     def _respond(self, job: Job, outcome: Outcome, record: InvocationRecord) -> None:
         """Give the client its result, once."""
+        if job.invocation.stream is not None:
+            outcome = self._streamed(job.invocation.stream, outcome)
         tail = self._stream.take_tail() if job.invocation.log_tail else None
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
             job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record))
+
+    def _streamed(self, stream: ResponseSink, outcome: Outcome) -> Outcome:
+        """What is left to tell at the end to somebody who took the response piece by piece."""
+        if outcome.status != SUCCESS or self._outflow is not None:
+            return outcome
+        # It came whole, from a function that does not stream.
+        stream.begin("application/json")
+        stream.write(outcome.payload)
+        return Outcome(b"", SUCCESS)
 
     def _rest(self, now: float) -> None:
         """Idle from now on: frozen soon."""
@@ -590,21 +604,10 @@ class Environment:
         if self.provisioned:
             return
         if self.state is READY:
-        if job.invocation.stream is not None:
-            outcome = self._streamed(job.invocation.stream, outcome)
             self._at_deadline(READY, self._clock.monotonic())
         if self.state in (FROZEN, STOPPED):
             self.idle_since -= seconds
             self._timers.set(self._timer, self._timer.at - seconds)
-
-    def _streamed(self, stream: ResponseSink, outcome: Outcome) -> Outcome:
-        """What is left to tell at the end to somebody who took the response piece by piece."""
-        if outcome.status != SUCCESS or self._outflow is not None:
-            return outcome
-        # It came whole, from a function that does not stream.
-        stream.begin("application/json")
-        stream.write(outcome.payload)
-        return Outcome(b"", SUCCESS)
 
     def _lose_idle(self, reason: str) -> None:
         """Nobody waits for it; the next invocation starts another runtime."""
@@ -630,9 +633,13 @@ class Environment:
         self._move(Event.DESTROYED)
         self._timers.forget(self._timer)
         self._output.close()
+        if self._outflow is not None:
+            self._outflow.close()
         if self._link is not None:
             self._link.close()
             self._link = None
+        if self._api is not None:
+            self._api.close()
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             if sandbox.endpoint is not None:
@@ -645,13 +652,9 @@ class Environment:
 
     @staticmethod
     async def _destroy_sandbox(sandbox: Sandbox, reason: str) -> None:
-        if self._outflow is not None:
-            self._outflow.close()
         await sandbox.destroy(reason)
 
     # ---- small parts ----
-        if self._api is not None:
-            self._api.close()
 
     def _open_log(self, services: Services, function: FunctionVersion) -> LogWriter:
         group = function.log_group or f"/aws/lambda/{function.name}"
