@@ -151,6 +151,8 @@ class InvocationRecord(msgspec.Struct, frozen=True):
     #: Of the first invocation after a SnapStart restore: what that took, and what of it is billed.
     restore_ms: float | None = None
     billed_restore_ms: int = 0
+    #: X-Amzn-Trace-Id as the request bore it.
+    received_trace: str = ""
 
 
 class InvokeResult(msgspec.Struct, frozen=True):
@@ -239,8 +241,6 @@ class Snapshots(Protocol):
         """
 
 
-# ---- functions as others call them --------------------------------------------------------------------------------
-
 class SnapshotMeter(Protocol):
     """Takes what snapshots cost beside invocations: billing."""
 
@@ -250,6 +250,8 @@ class SnapshotMeter(Protocol):
     def cached(self, function: FunctionVersion, seconds: float) -> None:
         """A snapshot of the version was kept for so long (on AWS: is to be paid for so long)."""
 
+
+# ---- functions as others call them --------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +457,19 @@ class LogReader(Protocol):
 
     def read_events(self, account: str, region: str, times: Sequence[int], messages: Sequence[bytes]) -> None:
         """Events of one stream. Runs on the event loop for every line that is logged, so it must be quick."""
+
+
+# ---- traces --------------------------------------------------------------------------------------------------------
+
+
+class TraceSink(Protocol):
+    """Takes what becomes of traces beside invocation records. Nothing waits or raises."""
+
+    def put(self, function: FunctionVersion, document: bytes) -> None:
+        """What code in an environment of `function` sent to its X-Ray daemon as a segment: anything, unchecked."""
+
+    def refused(self, function: FunctionVersion, invocation: Invocation) -> None:
+        """A request was refused for too many."""
 
 
 # ---- metrics and billing -------------------------------------------------------------------------------------------

@@ -71,9 +71,10 @@ def test_the_runtime_gets_the_header_that_was_sent(tmp_path: Path) -> None:
         request_id, deadline, arn, trace, context, cognito, tenant = json.loads(
             (await b.invoker.invoke(function(), call)).payload
         )
-        assert (request_id, arn, trace, context, cognito, tenant) == (
-            call.request_id, call.invoked_arn, "Root=1-0-0;Parent=1;Sampled=1;Lineage=0b9ba47a:1", '{"a":1}', "", "",
-        )  # fmt: skip
+        assert (request_id, arn, context, cognito, tenant) == (call.request_id, call.invoked_arn, '{"a":1}', "", "")
+        assert re.fullmatch(r"Root=1-0-0;Parent=[0-9a-f]{16};Sampled=1;Lineage=0b9ba47a:1", trace)
+        record = b.records.records[0]
+        assert (record.trace_id, record.received_trace) == (trace, call.trace_id)
         assert 4000 < int(deadline) - b.records.records[0].started_at * 1000 < 5100
 
     run(tmp_path, scenario)

@@ -9,11 +9,14 @@ import pytest
 from lambent.invoke import tracing
 
 ARN = "arn:aws:lambda:us-east-1:000000000000:function:"
-FRESH = r"Root=1-684ee180-[0-9a-f]{24};Parent=[0-9a-f]{16}"
+PARENT = r"Parent=[0-9a-f]{16}"
+FRESH = rf"Root=1-684ee180-[0-9a-f]{{24}};{PARENT}"
+NOW = 1_750_000_000.0
 
 
 def passed_on(received: str, name: str = "f", mode: str = "PassThrough") -> str:
-    return tracing.header(received, mode, 1_750_000_000.0, tracing.mark(ARN + name))
+    sampler = tracing.Sampler() if mode == "Active" else None
+    return tracing.header(received, sampler, ARN + name, NOW, tracing.mark(ARN + name))
 
 
 @pytest.mark.parametrize(
@@ -21,9 +24,11 @@ def passed_on(received: str, name: str = "f", mode: str = "PassThrough") -> str:
     [
         ("", "PassThrough", f"{FRESH};Sampled=0"),
         ("", "Active", f"{FRESH};Sampled=1"),
-        ("Root=1-2-3", "Active", r"Root=1-2-3;Sampled=1"),
-        ("Root=1-2-3;Parent=4", "PassThrough", r"Root=1-2-3;Parent=4;Sampled=0"),
-        ("Root=1-2-3;Sampled=0", "Active", r"Root=1-2-3;Sampled=0"),
+        ("Root=1-2-3", "Active", rf"Root=1-2-3;{PARENT};Sampled=1"),
+        ("Root=1-2-3;Parent=4", "PassThrough", rf"Root=1-2-3;{PARENT};Sampled=0"),
+        ("Root=1-2-3;Sampled=0", "Active", rf"Root=1-2-3;{PARENT};Sampled=0"),
+        ("Self=1-4-5;Root=1-2-3; Parent=4;Sampled=1", "PassThrough", rf"Self=1-4-5;Root=1-2-3;{PARENT};Sampled=1"),
+        ("Root=1-2-3;Sampled=?", "Active", rf"Root=1-2-3;{PARENT};Sampled=1"),
         ("Root=" + "1" * 600, "Active", f"{FRESH};Sampled=1"),
     ],
 )
@@ -54,4 +59,26 @@ def test_a_lineage_of_many_functions_stays_short_enough_to_be_read_again() -> No
 def test_a_lineage_that_makes_no_sense_counts_nothing(lineage: str) -> None:
     header = f"Root=1-2-3;Lineage={lineage};Sampled=1"
     assert tracing.hops(header, ARN + "f") == 0
-    assert passed_on(header).startswith("Root=1-2-3;Sampled=1;Lineage=")
+    assert re.match(rf"Root=1-2-3;{PARENT};Sampled=1;Lineage=", passed_on(header))
+
+
+def test_active_tracing_takes_one_request_a_second_of_each_function_and_a_twentieth_of_the_others() -> None:
+    sampler = tracing.Sampler()
+    taken = [sampler.takes("f", NOW + number / 10_000) for number in range(20_000)]
+    assert taken[0]
+    assert taken[10_000]
+    assert 800 <= sum(taken) <= 1200
+    assert sampler.takes("g", NOW + 1.5)
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("", ("", "", False)),
+        (f"Root=1-684ee180-{'A' * 24};Parent={'B' * 16};Sampled=1", (f"1-684ee180-{'a' * 24}", "b" * 16, True)),
+        (f"Root=1-684ee180-{'a' * 23};Parent=b;Sampled=yes", ("", "", False)),
+        (f"Root=1-684ee180-{'a' * 24};Root=x", (f"1-684ee180-{'a' * 24}", "", False)),
+    ],
+)
+def test_what_a_header_says_is_read_only_where_it_is_an_id(header: str, expected: tuple[str, str, bool]) -> None:
+    assert tracing.context_of(header) == expected

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from math import inf
 from typing import Any, Protocol
 
+from msgspec import structs
+
 from lambent.clock import Clock
 from lambent.ids import hex_id
 from lambent.invoke import faults, tracing
@@ -50,6 +52,7 @@ from lambent.ports import (
     LogSink,
     LogWriter,
     ResponseSink,
+    TraceSink,
 )
 from lambent.sandbox.spec import ExitStatus
 
@@ -126,6 +129,9 @@ class Services:
     attach_endpoint: AttachEndpoint
     detach_endpoint: DetachEndpoint
     idle_timeout: float
+    sampler: tracing.Sampler
+    #: Takes what is sent to the X-Ray daemon of an environment; None: nobody does.
+    traces: TraceSink | None
 
 
 class Environment:
@@ -167,6 +173,7 @@ class Environment:
         self._initialization = "provisioned-concurrency" if provisioned else "on-demand"
         self._chronicle = Chronicle(Reporter.of(function, self.id, self._initialization), self._stream.write)
         self._mark = tracing.mark(function.arn)
+        self._sampler = services.sampler if function.tracing_mode == "Active" else None
         self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
         self._sandbox: Sandbox | None = None
         #: What the sandbox's processes may call; None where it has no socket for it.
@@ -310,14 +317,13 @@ class Environment:
         """Hand the invocation to the runtime. `spent_s` of its time went into an init."""
         invocation = job.invocation
         wall = self._write_start(invocation, started_at)
-        self._trace_id = trace_id = tracing.header(invocation.trace_id, self.function.tracing_mode, wall, self._mark)
         assert self._link is not None
         self._link.invoke(
             (
                 invocation.request_id,
                 str(int((wall + self._timeout_s - spent_s) * 1000)),
                 invocation.invoked_arn,
-                trace_id,
+                self._trace_id,
                 invocation.client_context,
                 "",
                 invocation.tenant_id,
@@ -328,6 +334,11 @@ class Environment:
     def _write_start(self, invocation: Invocation, started_at: float) -> float:
         wall = self._clock.now()
         self._started_at, self._started_wall = started_at, wall
+        received, sampler = invocation.trace_id, self._sampler
+        self._trace_id = header = tracing.header(received, sampler, self.function.arn, wall, self._mark)
+        if (received or sampler is not None) and tracing.SAMPLED in header:
+            # Whoever tells of the start tells of its trace.
+            invocation = structs.replace(invocation, trace_id=header)
         if invocation.log_tail:
             self._stream.begin_tail()
         self._chronicle.start(wall, invocation)
@@ -574,6 +585,7 @@ class Environment:
             (now - self._runtime_done_at) * 1000,
             first_byte_ms,
             streamed_bytes,
+            received_trace=invocation.trace_id,
         )
 
     def _respond(self, job: Job, outcome: Outcome, record: InvocationRecord) -> None:

@@ -49,6 +49,7 @@ from lambent.ports import (
     Provision,
     RecordSink,
     Roles,
+    TraceSink,
 )
 from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, SandboxError
 
@@ -99,6 +100,7 @@ class Invoker:
         metrics: MetricSink | None = None,
         log_access: LogAccess | None = None,
         roles: Roles | None = None,
+        traces: TraceSink | None = None,
     ) -> None:
         """`roles` None: nobody asks whether Lambda can assume a function's role."""
         self._launcher = launcher
@@ -115,6 +117,7 @@ class Invoker:
         self._detach_endpoint = detach_endpoint
         self._records = tuple(records)
         self._metrics = metrics
+        self._traces = traces
         self._pool: Pool[Environment, _Executions] = Pool(memory_budget_mb or _three_quarters_of_memory())
         #: By (account, region).
         self._admissions: dict[tuple[str, str], Admission] = {}
@@ -152,6 +155,8 @@ class Invoker:
             attach_endpoint=self._attach_endpoint,
             detach_endpoint=self._detach_endpoint,
             idle_timeout=self._idle_timeout,
+            sampler=tracing.Sampler(),
+            traces=self._traces,
         )
         self._accepting = True
 
@@ -256,13 +261,13 @@ class Invoker:
                 f"The function is made for {function.architecture} and this region runs on {self._machine}: "
                 f"update its code with Architectures {self._machine}."
             )
+        if function.snap_start:
+            check_ready(function)
         key = f"{function.arn}:{function.version} {function.environment_key}"
         if invocation.tenant_id or function.per_tenant:
             check_tenant(function, invocation.tenant_id)
             key = f"{key} {invocation.tenant_id}"
         if "Lineage=" in invocation.trace_id and not function.allows_recursion:
-        if function.snap_start:
-            check_ready(function)
             self._stop_loop(function, invocation)
         admission = self._admissions.get((function.account, function.region))
         if admission is None:
@@ -315,6 +320,8 @@ class Invoker:
     def _note_throttle(self, function: FunctionVersion, invocation: Invocation) -> None:
         for sink in self._records:
             sink.throttled(function, invocation.invoked_arn)
+        if self._traces is not None:
+            self._traces.refused(function, invocation)
 
     def _stop_loop(self, function: FunctionVersion, invocation: Invocation) -> None:
         """Raises RecursiveInvocationException where the chain of calls led here too often."""

@@ -1,23 +1,61 @@
-"""The trace header that a function gets: the caller's, or a new one; TracingConfig decides sampling.
+"""The trace header that a function gets: the caller's, or a new one; TracingConfig and the sampler decide sampling.
 
-`Lineage` in it counts, for each function that took part in a chain of calls, how often it did: `<mark>:<count>`, joined
-by `|`. SDKs in functions pass the header on with every call they make, so a loop is seen, whatever leads through it.
+`Parent` in it is the segment of the function's own that Lambda records of the invocation, which the segments of its
+code belong to. `Lineage` counts, for each function that took part in a chain of calls, how often it did:
+`<mark>:<count>`, joined by `|`. SDKs in functions pass the header on with every call they make, so a loop is seen,
+whatever leads through it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from random import random
+from typing import NamedTuple
 
 from lambent import ids
 
 #: How often a function runs in one chain of calls before it counts as a loop.
 MAX_HOPS = 16
+#: Of requests that nobody decided about, as AWS samples: one a second of each function, and this part of the others.
+RATE = 0.05
 #: A header longer than any tracer makes is noise, or an attempt to fill memory; a new one takes its place.
 _LENGTH_LIMIT = 512
 #: Functions of a chain that are remembered, the ones that ran last.
 _LINEAGE_LIMIT = 24
+#: Functions whose last sampled second is remembered; where they get more, all are forgotten.
+_FUNCTIONS = 10_000
 
+#: Stands in the header of an invocation that is traced.
+SAMPLED = "Sampled=1"
 _LINEAGE = "Lineage="
+_ROOT = re.compile(r"1-[0-9a-f]{8}-[0-9a-f]{24}")
+_ID = re.compile(r"[0-9a-f]{16}")
+
+
+class Context(NamedTuple):
+    """What a header says, each part "" where it is missing or no id."""
+
+    root: str
+    parent: str
+    sampled: bool
+
+
+class Sampler:
+    """Which requests of functions with active tracing are traced where the caller did not decide."""
+
+    def __init__(self) -> None:
+        #: Function → the last second in which one was.
+        self._seconds: dict[str, int] = {}
+
+    def takes(self, arn: str, now: float) -> bool:
+        second = int(now)
+        if self._seconds.get(arn) == second:
+            return random() < RATE  # noqa: S311 - it keeps nothing secret
+        if len(self._seconds) >= _FUNCTIONS:
+            self._seconds.clear()
+        self._seconds[arn] = second
+        return True
 
 
 def mark(arn: str) -> str:
@@ -32,22 +70,51 @@ def hops(received: str, arn: str) -> int:
     return _counts(received).get(mark(arn), 0)
 
 
-def header(received: str, mode: str, now: float, mark: str) -> str:
-    """`Root=…;Parent=…;Sampled=0|1;Lineage=…`. A decision that the caller made stands. `mark` is the function's."""
+def header(received: str, sampler: Sampler | None, arn: str, now: float, mark: str) -> str:
+    """`Root=…;Parent=…;Sampled=0|1;Lineage=…`. A decision that the caller made stands.
+
+    `sampler` None: only what the caller decided to trace is. `mark` is the function's.
+    """
     if not received or len(received) > _LENGTH_LIMIT or "Root=" not in received:
         raw = ids.trace_digits()
-        sampled = "1" if mode == "Active" else "0"
+        sampled = "1" if sampler is not None and sampler.takes(arn, now) else "0"
         return f"Root=1-{int(now):08x}-{raw[:24]};Parent={raw[24:]};Sampled={sampled};Lineage={mark}:1"
+    return _passed_on(received, sampler, arn, now, mark)
+
+
+def _passed_on(received: str, sampler: Sampler | None, arn: str, now: float, mark: str) -> str:
+    kept, sampled = [], ""
+    for part in received.split(";"):
+        name, _, value = part.strip().partition("=")
+        if name == "Sampled" and value in ("0", "1"):
+            sampled = value
+        elif name not in ("Parent", "Sampled", "Lineage") and part:
+            kept.append(part.strip())
+    if not sampled:
+        sampled = "1" if sampler is not None and sampler.takes(arn, now) else "0"
     lineage = f"{mark}:1"
     if _LINEAGE in received:
         counts = _counts(received)
         counts[mark] = counts.pop(mark, 0) + 1
-        kept = list(counts.items())[-_LINEAGE_LIMIT:]
-        lineage = "|".join(f"{name}:{count}" for name, count in kept)
-        received = ";".join(part for part in received.split(";") if not part.startswith(_LINEAGE))
-    if "Sampled=" not in received:
-        received = f"{received};Sampled={'1' if mode == 'Active' else '0'}"
-    return f"{received};{_LINEAGE}{lineage}"
+        lineage = "|".join(f"{name}:{count}" for name, count in list(counts.items())[-_LINEAGE_LIMIT:])
+    parent = ids.trace_digits()[:16]
+    return f"{';'.join(kept)};Parent={parent};Sampled={sampled};{_LINEAGE}{lineage}"
+
+
+def without_decision(now: float) -> str:
+    """The header of a new trace whose sampling is still open: all attempts of one event belong to it."""
+    return f"Root=1-{int(now):08x}-{ids.trace_digits()[:24]}"
+
+
+def context_of(header: str) -> Context:
+    """The parts of a header that name a trace."""
+    found: dict[str, str] = {}
+    for part in header[: 2 * _LENGTH_LIMIT].split(";"):
+        name, _, value = part.strip().partition("=")
+        found.setdefault(name, value)
+    root, parent = found.get("Root", ""), found.get("Parent", "").lower()
+    root = root.lower() if _ROOT.fullmatch(root.lower()) else ""
+    return Context(root, parent if _ID.fullmatch(parent) else "", found.get("Sampled") == "1")
 
 
 def _counts(received: str) -> dict[str, int]:

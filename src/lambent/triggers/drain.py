@@ -341,7 +341,9 @@ class Drain:
             function=function,
             request_id=event.request_id,
             # Whoever is next is part of the same chain of calls, so that a loop through destinations is seen.
-            trace_id=tracing.header(event.trace_id, function.tracing_mode, now, tracing.mark(function.arn)),
+            trace_id=result.record.trace_id
+            if result is not None
+            else tracing.header(event.trace_id, None, function.arn, now, tracing.mark(function.arn)),
             body=destinations.record(event, condition, attempt.waiting.attempts, result, now),
             success=condition is Condition.SUCCESS,
         )
