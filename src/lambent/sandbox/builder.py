@@ -13,8 +13,8 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, contain, mounts, spawn, syscalls
-from lambent.sandbox.spec import SandboxError
+from lambent.sandbox import commands, contain, mounts, network, spawn, syscalls
+from lambent.sandbox.spec import SandboxError, as_sandbox_error
 
 _NAMESPACE_FILES = (
     ("mnt", syscalls.CLONE_NEWNS),
@@ -73,6 +73,8 @@ class Builder:
             self._build(message, fds)
         elif "terminate" in message:
             self._spawner.terminate(message["terminate"])
+        elif "dial" in message:
+            self._dial(message["dial"], fds)
         else:
             self._spawn(message, fds)
         return True
@@ -82,6 +84,26 @@ class Builder:
             self._spawner.spawn(message, fds)
         except SandboxError as error:
             commands.send(self._control, {"failed": message["spawn"], "error": error.to_json()})
+
+    def _dial(self, seq: int, fds: List[int]) -> None:
+        """Make a socket inside the shell's network namespace, where it stays whoever holds it, and come back."""
+        sock = None
+        try:
+            syscalls.setns(fds[0], syscalls.CLONE_NEWNET)
+            sock = network.unconnected()
+        except (SandboxError, OSError) as error:
+            commands.send(self._control, {"undialled": seq, "error": as_sandbox_error(error).to_json()})
+        finally:
+            self._go_home(syscalls.CLONE_NEWNET)
+            commands.close_all(fds)
+        if sock is not None:
+            commands.send(self._control, {"dialled": seq}, [sock.fileno()])
+            sock.close()
+
+    def _go_home(self, left: int) -> None:
+        for fd, flag in self._home:
+            if flag & left:
+                syscalls.setns(fd, flag)
 
     def _build(self, message: Dict[str, Any], fds: List[int]) -> None:
         phases: Dict[str, float] = {}
@@ -103,9 +125,7 @@ class Builder:
             commands.send(self._control, {"unbuilt": message["build"], "error": failure.to_json()})
             return
         finally:
-            for fd, flag in self._home:
-                if flag & contain.namespaces(message["own_network"]):
-                    syscalls.setns(fd, flag)
+            self._go_home(contain.namespaces(message["own_network"]))
             commands.close_all(fds)
         self._hand_over(message, parts, phases)
 

@@ -52,6 +52,8 @@ class Sandbox:
         self.tmp: str = reply.get("tmp", "/tmp")
         self._freeze_words = [word.encode() for word in reply.get("freeze_words", ("1", "0"))]
         self._cpu_quota: str = reply.get("cpu_quota", "")
+        #: False: what listens in it listens on the host.
+        self.has_own_network: bool = reply["own_network"]
         self._is_frozen = False
         self._destroying: asyncio.Future[None] | None = None
         # For the life of one runtime process and its extensions
@@ -132,6 +134,18 @@ class Sandbox:
         except (KeyError, OSError):  # destroyed, or its init is dead: there is nothing left to act on
             return False
         return True
+
+    async def dial(self) -> socket.socket:
+        """A TCP socket that connects to what listens inside its network alone. Raises SandboxError."""
+        if not self.has_own_network:
+            return _plain_socket()
+
+        def accept(reply: dict[str, Any], fds: dict[str, int]) -> socket.socket:
+            sock = _socket(fds["socket"])
+            assert sock is not None
+            return sock
+
+        return await self._client._ask({"do": "dial", "id": self.id}, accept)
 
     def terminate(self) -> None:
         """SIGTERM to the runtime's process and its group."""
@@ -400,6 +414,12 @@ class SupervisorClient:
 def _settle(exited: asyncio.Future[ExitStatus], status: ExitStatus) -> None:
     if not exited.done():
         exited.set_result(status)
+
+
+def _plain_socket() -> socket.socket:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    return sock
 
 
 def _socket(fd: int | None) -> socket.socket | None:

@@ -72,6 +72,8 @@ class Fleet:
         self._dying: Dict[int, Tuple[Shell, Optional[int]]] = {}
         #: By number of the shell, the command to answer.
         self._restarts: Dict[int, int] = {}
+        #: Commands that a builder makes a socket for, and which one.
+        self._dials: Dict[int, workers.Worker] = {}
         self._unremoved: List[cgroup.Cgroup] = []
         self._is_ending = False
         self._sign_of_life: Optional[socket.socket] = None
@@ -161,6 +163,20 @@ class Fleet:
             raise SandboxError("start_runtime", environment_id, 0, "There is no such environment that waits for one.")
         self._processes.start(shell, self._runtimes[shell.spec.runtime], shell.spec)
         self._tell_started(shell, seq)
+
+    def dial(self, seq: int, environment_id: str) -> None:
+        """Have a TCP socket made inside the sandbox's network, for the server to connect to what listens there."""
+        shell = self._assigned.get(environment_id)
+        if shell is None or shell.is_lost:
+            raise SandboxError("dial", environment_id, 0, "There is no such environment.")
+        if not self._has_own_network(shell):
+            raise SandboxError("dial", environment_id, 0, "It has no network of its own.")
+        builder = self._crew.builder()
+        self._dials[seq] = builder
+        builder.link.send({"dial": seq}, [shell.init_fd], keep=[shell.init_fd])
+
+    def _has_own_network(self, shell: Shell) -> bool:
+        return shell.init_fd >= 0 and self._options.network != "host"
 
     def terminate(self, environment_id: str) -> None:
         """SIGTERM to its runtime."""
@@ -311,6 +327,7 @@ class Fleet:
             "run": -1 if shell.run is None else shell.run.number,
             "extensions": [run.number for run in shell.extensions],
             "api": shell.api_address,
+            "own_network": self._has_own_network(shell),
         }
         if shell.cgroup is not None:
             fds.update(shell.cgroup.open_control(self._options.cpu))
@@ -483,6 +500,12 @@ class Fleet:
         elif "spawned" in message:
             self._stock.phases.add({"fork runtime": message["fork_ms"]})
             self._on_spawned(message["spawned"], message["pid"])
+        elif "dialled" in message:
+            self._dials.pop(message["dialled"], None)
+            self._server.send({"re": message["dialled"], "fds": ["socket"]}, fds)
+        elif "undialled" in message:
+            self._dials.pop(message["undialled"], None)
+            self._refuse(message["undialled"], sandbox_error(message["error"]))
         elif "exited" in message:
             self._on_run_ended(message["exited"], message["status"], "")
         elif "failed" in message:
@@ -491,6 +514,9 @@ class Fleet:
     def _on_worker_gone(self, worker: workers.Worker, error: SandboxError) -> None:
         for number in list(worker.building):
             self._drop(worker, number, error)
+        for seq in [seq for seq, asked in self._dials.items() if asked is worker]:
+            del self._dials[seq]
+            self._refuse(seq, error)
         for shell, run in self._processes.unconfirmed(worker):
             # Started or not, nobody would tell of its end.
             if shell.init_fd >= 0:

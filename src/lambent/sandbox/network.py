@@ -28,6 +28,11 @@ def bring_up() -> None:
             fcntl.ioctl(control, request, struct.pack("16s16s", b"lo:1", where))
 
 
+def unconnected() -> socket.socket:
+    """A TCP socket of the network namespace that the caller is in, to be connected by whom it is handed to."""
+    return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket in the network namespace that the caller is in; port 0 means any."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)

@@ -139,6 +139,8 @@ class Supervisor:
             self._fleet.restart(message["seq"], message["id"])
         elif do == "start_runtime":
             self._fleet.start_runtime(message["seq"], message["id"])
+        elif do == "dial":
+            self._fleet.dial(message["seq"], message["id"])
         elif do == "terminate":
             self._fleet.terminate(message["id"])
             self._server.send({"re": message["seq"]})
