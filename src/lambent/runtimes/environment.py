@@ -7,6 +7,7 @@ sets per invocation (`_X_AMZN_TRACE_ID`) is not here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from lambent.ports import Credentials, FunctionVersion
@@ -53,9 +54,17 @@ _START_NAMES = frozenset(
 _SET_BY_BOOTSTRAP = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
 
 
+@dataclass(frozen=True, slots=True)
+class CredentialsEndpoint:
+    """Where SDKs ask for credentials, and what they ask with: what environments restored from a snapshot get."""
+
+    url: str
+    token: str
+
+
 def process_environment(
     function: FunctionVersion,
-    credentials: Credentials,
+    credentials: Credentials | CredentialsEndpoint,
     *,
     runtime_api: str = RUNTIME_API,
     log_stream: str,
@@ -76,9 +85,7 @@ def process_environment(
         "EDGE_PORT": port if host else "4566",
         **_customer_variables(function.environment, function.runtime),
         **_log_variables(function),
-        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
-        "AWS_SESSION_TOKEN": credentials.session_token,
+        **_credential_variables(credentials),
         "AWS_REGION": function.region,
         "AWS_DEFAULT_REGION": function.region,
         "AWS_LAMBDA_FUNCTION_NAME": function.name,
@@ -166,6 +173,19 @@ def _customer_variables(environment: Mapping[str, str], runtime: str) -> dict[st
         # The interpreter may be linked to a library of its own there; without it nothing starts at all.
         variables["LD_LIBRARY_PATH"] = f"{libraries}:{_LANG_LIB}"
     return variables
+
+
+def _credential_variables(credentials: Credentials | CredentialsEndpoint) -> dict[str, str]:
+    if isinstance(credentials, CredentialsEndpoint):
+        return {
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI": credentials.url,
+            "AWS_CONTAINER_AUTHORIZATION_TOKEN": credentials.token,
+        }
+    return {
+        "AWS_ACCESS_KEY_ID": credentials.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_access_key,
+        "AWS_SESSION_TOKEN": credentials.session_token,
+    }
 
 
 def _log_variables(function: FunctionVersion) -> dict[str, str]:

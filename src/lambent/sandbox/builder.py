@@ -136,7 +136,7 @@ class Builder:
         if parts.endpoint is not None:
             names.append("endpoint")
             handed.append(parts.endpoint.fileno())
-        reply = {"built": message["build"], "fds": names, "phases": phases, "api": parts.runtime_api.getsockname()}
+        reply = {"built": message["build"], "fds": names, "phases": phases, "api": parts.api_address}
         commands.send(self._control, reply, handed)
         os.close(pidfd)
         parts.close()

@@ -7,9 +7,21 @@ later is a child of a template or a builder that goes through `enter`. Python 3.
 import os
 import signal
 import socket
-from typing import Any, Callable, Dict, List, NoReturn, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
-from lambent.sandbox import capabilities, commands, landlock, mounts, network, rlimits, scratch, seccomp, syscalls, user
+from lambent.sandbox import (
+    capabilities,
+    commands,
+    egress_door,
+    landlock,
+    mounts,
+    network,
+    rlimits,
+    scratch,
+    seccomp,
+    syscalls,
+    user,
+)
 from lambent.sandbox.spec import SandboxError, sandbox_error
 
 #: Entered by pidfd of the shell's init, all in one call.
@@ -76,11 +88,16 @@ def make_shell(plan: Dict[str, Any], host: "Host", mark: Callable[[str], None]) 
 def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Callable[[str], None]) -> None:
     if plan["own_network"]:
         network.bring_up()
-        parts.runtime_api = network.listen(network.RUNTIME_API_HOST, network.RUNTIME_API_PORT)
+        parts.runtime_api = network.listen_on_loopback(network.RUNTIME_API_PORT)
+        parts.api_address = network.RUNTIME_API_HOST, network.RUNTIME_API_PORT
         if plan["endpoint_port"]:
             parts.endpoint = network.listen(network.LOOPBACK, plan["endpoint_port"])
+        if plan["access"] is not None:
+            assert host.door is not None
+            host.door.join(plan["access"], plan["slot"])
     else:
         parts.runtime_api = network.listen(network.LOOPBACK, 0)
+        parts.api_address = parts.runtime_api.getsockname()
     mark("network")
     if "blank" in host.fds:
         scratch.mount_image(host.fds["blank"], host.fds["scratch"], host.fds["dev"], mounts.TMP)
@@ -98,11 +115,13 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
 class Host:
     """What a builder knows of the host and how it still reaches it."""
 
-    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]]) -> None:
+    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]], door: Optional[egress_door.Door]) -> None:
         #: proc, dev, scratch (folder of images), blank (image)
         self.fds = fds
         #: See `mounts.find_masks`.
         self.masks = masks
+        #: Where sandboxes have a way out.
+        self.door = door
 
 
 class ShellParts:
@@ -114,6 +133,8 @@ class ShellParts:
         #: What is written to it comes back once everything but the init is killed. Closed: the init ends, so all does.
         self.control = control
         self.runtime_api: Any = None
+        #: Where functions find it.
+        self.api_address: Tuple[str, int] = ("", 0)
         self.endpoint: Any = None
 
     def close(self) -> None:

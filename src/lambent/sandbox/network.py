@@ -33,6 +33,23 @@ def unconnected() -> socket.socket:
     return socket.socket(socket.AF_INET, socket.SOCK_STREAM)
 
 
+def listen_on_loopback(port: int) -> socket.socket:
+    """A listening TCP socket at every address of loopback, and of no other interface.
+
+    SDKs take credentials from 127.0.0.1 (or addresses of containers' agents) alone, never from the Runtime API's.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo\0")
+        listener.bind(("", port))
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening TCP socket in the network namespace that the caller is in; port 0 means any."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
