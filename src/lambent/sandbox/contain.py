@@ -7,21 +7,9 @@ later is a child of a template or a builder that goes through `enter`. Python 3.
 import os
 import signal
 import socket
-from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Tuple
 
-from lambent.sandbox import (
-    capabilities,
-    commands,
-    egress_door,
-    landlock,
-    mounts,
-    network,
-    rlimits,
-    scratch,
-    seccomp,
-    syscalls,
-    user,
-)
+from lambent.sandbox import capabilities, commands, landlock, mounts, network, rlimits, scratch, seccomp, syscalls, user
 from lambent.sandbox.spec import SandboxError, sandbox_error
 
 #: Entered by pidfd of the shell's init, all in one call.
@@ -92,9 +80,6 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
         parts.api_address = network.RUNTIME_API_HOST, network.RUNTIME_API_PORT
         if plan["endpoint_port"]:
             parts.endpoint = network.listen(network.LOOPBACK, plan["endpoint_port"])
-        if plan["access"] is not None:
-            assert host.door is not None
-            host.door.join(plan["access"], plan["slot"])
     else:
         parts.runtime_api = network.listen(network.LOOPBACK, 0)
         parts.api_address = parts.runtime_api.getsockname()
@@ -115,13 +100,11 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
 class Host:
     """What a builder knows of the host and how it still reaches it."""
 
-    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]], door: Optional[egress_door.Door]) -> None:
+    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]]) -> None:
         #: proc, dev, scratch (folder of images), blank (image)
         self.fds = fds
         #: See `mounts.find_masks`.
         self.masks = masks
-        #: Where sandboxes have a way out.
-        self.door = door
 
 
 class ShellParts:
