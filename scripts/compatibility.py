@@ -28,6 +28,7 @@ SERVICES = {
     "apigateway": "apigateway",
     "apigatewayv2": "apigatewayv2",
     "cloudwatch": "cloudwatch",
+    "xray": "xray",
 }
 
 INTRODUCTION = """# Compatibility

@@ -51,11 +51,11 @@ from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.log_access import LogAccess
 from lambent.identity.messages import AuthorizationMessages
 from lambent.identity.role_checks import CheckedRoles
-from lambent.identity.sessions import SessionTokens
+from lambent.identity.sessions import SessionTokens, assumed_role_caller
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
 from lambent.invoke.invoker import Invoker
 from lambent.invoke.readiness import Readiness
-from lambent.ports import KeyUseSink, Resettable, SigningIdentity
+from lambent.ports import FunctionVersion, KeyUseSink, Resettable, SigningIdentity
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, Level, SandboxError
@@ -69,6 +69,7 @@ from lambent.services.lambda_.snap_start.domain import Eligibility
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
 from lambent.services.sts.service import StsService
+from lambent.services.xray.service import XRayService
 from lambent.storage.database import Database
 from lambent.storage.faults import StorageError
 from lambent.storage.secrets import SecretBox, SecretError
@@ -184,6 +185,12 @@ class App:
         await audit_file.start()
         stack.push_async_callback(audit_file.stop)
 
+        xray = XRayService(
+            database=database, clock=self._clock, may_put=_trace_rights(authorizer), budget=config.trace_budget
+        )
+        await xray.start()
+        stack.push_async_callback(xray.stop)
+
         invoker = Invoker(
             launcher=self._supervisor,
             runtimes=self._catalog,
@@ -197,8 +204,9 @@ class App:
             idle_timeout=config.idle_timeout,
             attach_endpoint=self._transport.add_socket,
             detach_endpoint=self._transport.remove_socket,
-            records=[cloudwatch.functions, ledger],
+            records=[cloudwatch.functions, ledger, xray.invocations],
             metrics=cloudwatch.functions,
+            traces=xray,
         )
         await invoker.start(self._url_inside())
         stack.push_async_callback(invoker.stop)
@@ -280,6 +288,7 @@ class App:
             "events": events.statistics,
             "logs": logs.statistics,
             "metrics": cloudwatch.statistics,
+            "traces": xray.statistics,
         }
         pipeline = self._pipeline(
             services={
@@ -290,6 +299,7 @@ class App:
             late={
                 "iam": iam.operations,
                 "cloudwatch": cloudwatch.operations,
+                "xray": xray.operations,
                 **{name: functools.partial(late.operations, name) for name in ("apigateway", "apigatewayv2")},
             },
             doors=Doors(
@@ -304,7 +314,7 @@ class App:
             clock=ClockRoute(moved, [events.clock_moved, invoker.age], access.operator),
             code_links=functions.links,
             # First what starts things, then what runs, then what it writes to.
-            resettables=[late, events, functions, invoker, logs, cloudwatch, ledger, iam, audit_file],
+            resettables=[late, events, functions, invoker, logs, cloudwatch, xray, ledger, iam, audit_file],
             statistics=statistics,
             environments=invoker.environments,
             scraped=Exposition(cloudwatch.totals, statistics, access.operator, _words_of(keys.root)),
@@ -427,6 +437,16 @@ async def _build_apis(**parts: Any) -> Apis:
     await built.start()
     apis: Apis = built
     return apis
+
+
+def _trace_rights(authorizer: Authorizer) -> Callable[[FunctionVersion], bool]:
+    """Whether a function's role may put segments: its daemon sends them, and those that Lambda records of it."""
+
+    def may_put(function: FunctionVersion) -> bool:
+        sender = assumed_role_caller(function.role, function.name, "")
+        return authorizer.decide(sender, "xray:PutTraceSegments", "*", None, {}).allowed
+
+    return may_put
 
 
 def _words_of(identity: SigningIdentity) -> tuple[str, str]:

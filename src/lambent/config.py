@@ -98,6 +98,8 @@ class Config:
     log_budget: int = 2 * GIB
     #: Bytes that asynchronous events may take while they wait.
     event_budget: int = 2 * GIB
+    #: Bytes that the segments of traces may take; the oldest go first.
+    trace_budget: int = GIB
     #: Account to become after the supervisor is forked, when started as root; "" = owner of the data dir.
     user: str = ""
     log_level: str = "info"
@@ -184,6 +186,7 @@ _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 _LEAST = {
     "log_budget": 1,
     "event_budget": 1,
+    "trace_budget": 1,
     "memory_budget": 0,
     "idle_timeout": 0,
     "account_concurrency": 1,
@@ -258,6 +261,7 @@ _CONVERTERS: dict[str, Any] = {
     "cpu": CpuPolicy,
     "log_budget": int,
     "event_budget": int,
+    "trace_budget": int,
     "allow_remote": _flag,
     "test_clock": _flag,
     "async_retry_base_delay": float,

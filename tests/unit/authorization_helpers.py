@@ -22,7 +22,7 @@ from lambent.request import Request
 OWN = "000000000000"
 OTHER = "111111111111"
 REGION = "us-east-1"
-MODELS = wire.ApiModels(("lambda", "logs", "sts", "iam", "apigateway", "apigatewayv2", "cloudwatch"))
+MODELS = wire.ApiModels(("lambda", "logs", "sts", "iam", "apigateway", "apigatewayv2", "cloudwatch", "xray"))
 
 
 def statement(effect: str = "Allow", action: Any = "*", resource: Any = "*", **more: Any) -> dict[str, Any]:

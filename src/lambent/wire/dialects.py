@@ -9,7 +9,7 @@ from lambent.wire.query_names import SQS_QUERY_NAMES
 
 #: Services with large models that few regions need at once → the name that they sign with, which tells a request for
 #: them before the model is read. Only of protocols that name no target: a target belongs to a model.
-READ_LATE: Mapping[str, str] = {"apigateway": "apigateway", "apigatewayv2": "apigateway", "iam": "iam"}
+READ_LATE: Mapping[str, str] = {"apigateway": "apigateway", "apigatewayv2": "apigateway", "iam": "iam", "xray": "xray"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ DIALECTS: Mapping[str, Dialect] = {
     "lambda": Dialect(message_members={"AccessDeniedException": "Message"}, blob_types={"Invoke": "application/json"}),
     "logs": Dialect(validation_code="InvalidParameterException"),
     "apigatewayv2": Dialect(validation_code="BadRequestException"),
+    "xray": Dialect(validation_code="InvalidRequestException"),
     "sts": Dialect(validation_code="ValidationError", xml_namespace="https://sts.amazonaws.com/doc/2011-06-15/"),
     "iam": Dialect(
         validation_code="ValidationError",

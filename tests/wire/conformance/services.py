@@ -23,6 +23,7 @@ SERVICES: dict[str, tuple[str, ...]] = {
     "sqs": ("json", "query"),
     "sns": ("query",),
     "dynamodb": ("json",),
+    "xray": ("rest-json",),
     "cloudwatch": ("smithy-rpc-v2-cbor", "json", "query"),
     "s3": ("rest-xml",),
 }

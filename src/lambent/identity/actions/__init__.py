@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lambent.identity.actions import apigateway, cloudwatch, iam, lambda_, logs, sts
+from lambent.identity.actions import apigateway, cloudwatch, iam, lambda_, logs, sts, xray
 from lambent.identity.actions.table import Call, Entities, EntityFacts, Need, Row
 
 __all__ = ["Call", "Entities", "EntityFacts", "Need", "Row", "has_row", "needs", "row_of"]
@@ -17,6 +17,7 @@ _TABLE: Mapping[str, Mapping[str, Row | None]] = {
     "lambda": lambda_.ROWS,
     "logs": logs.ROWS,
     "sts": sts.ROWS,
+    "xray": xray.ROWS,
 }
 #: Services whose actions are HTTP verbs.
 _RULES: Mapping[str, Mapping[str, Row]] = {"apigateway": apigateway.RULES, "apigatewayv2": apigateway.RULES}

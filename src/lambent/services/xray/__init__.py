@@ -1,0 +1,1 @@
+"""X-Ray: segments that programs and Lambda itself report, kept as traces, summed up and searched."""

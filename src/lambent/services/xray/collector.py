@@ -1,0 +1,243 @@
+"""Segments between whoever reports them and the disk: gathered in memory, written every second or so.
+
+One task checks and writes what came since the last write, so that nobody who reports one waits for either. A killed
+region loses the last second only; what a client was answered for is on disk, and reads see everything because they
+write first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
+
+from sqlalchemy import Connection
+
+from lambent.clock import Clock
+from lambent.ports import FunctionVersion
+from lambent.services.xray.domain import DAY, RETENTION_DAYS, Refused, Segment, segment_of
+from lambent.services.xray.store import Key, TraceStore
+from lambent.storage.database import Database
+from lambent.storage.faults import StorageError
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+FLUSH_SECONDS = 1.0
+PRUNE_SECONDS = 3600.0
+#: Bytes that wait to be checked and written; what comes beyond them is lost.
+PENDING_LIMIT = 32 * 1024 * 1024
+#: Where the budget is exceeded, traces go until it is kept with this part of it to spare.
+_SPARE = 0.1
+#: Bytes that are checked in one turn of the event loop: about a millisecond.
+_SLICE = 128 * 1024
+
+
+class Report(NamedTuple):
+    """A document that somebody in the region reported, unchecked."""
+
+    function: FunctionVersion
+    document: bytes
+
+
+#: Gives up what it has made since it was asked last.
+Source = Callable[[], Iterable[Report]]
+#: Whether a function's role may put segments.
+MayPut = Callable[[FunctionVersion], bool]
+
+
+class Traces:
+    def __init__(self, database: Database, store: TraceStore, clock: Clock, may_put: MayPut, budget: int) -> None:
+        """`budget`: bytes that all documents may take."""
+        self._database = database
+        self._store = store
+        self._clock = clock
+        self._may_put = may_put
+        self._budget = budget
+        self._sources: list[Source] = []
+        self._reports: list[Report] = []
+        self._checked: dict[Key, list[Segment]] = {}
+        #: Bytes of both.
+        self._pending = 0
+        self._writing = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
+        # ---- counters
+        self._size = 0
+        self._taken = 0
+        self._refused = 0
+        self._denied = 0
+        self._lost = 0
+
+    def __repr__(self) -> str:
+        return f"<Traces {self._size} bytes, {self._pending} waiting>"
+
+    # ---- lifecycle
+
+    async def start(self) -> None:
+        """After the database; `add_source` comes before."""
+        self._task = asyncio.create_task(self._flush_for_ever(), name="traces flush")
+
+    async def stop(self) -> None:
+        """Everything reported is on disk when this returns."""
+        self._stopping.set()
+        if self._task is not None:
+            await asyncio.wait([self._task])
+            self._task = None
+        with contextlib.suppress(StorageError):
+            # Told in the log already.
+            await self.flush()
+
+    async def reset(self) -> None:
+        """Forget every trace of every account, and what was reported but not written."""
+        async with self._writing:
+            for source in self._sources:
+                for _ in source():
+                    pass
+            self._reports.clear()
+            self._checked.clear()
+            self._pending = self._size = 0
+            await self._database.write(self._store.delete_all)
+
+    # ---- reporting
+
+    def add_source(self, source: Source) -> None:
+        self._sources.append(source)
+
+    def report(self, report: Report) -> None:
+        """Take a document to be checked later; it is lost where too many wait."""
+        size = len(report.document)
+        if self._pending + size > PENDING_LIMIT:
+            self._lost += 1
+            return
+        self._pending += size
+        self._reports.append(report)
+
+    def add(self, account: str, region: str, segment: Segment) -> bool:
+        """Take a segment to be written later. False: too many wait."""
+        size = len(segment.document)
+        if self._pending + size > PENDING_LIMIT:
+            self._lost += 1
+            return False
+        self._pending += size
+        self._checked.setdefault((account, region, segment.trace_id), []).append(segment)
+        return True
+
+    # ---- reading
+
+    async def read(self, work: Callable[[Connection], T]) -> T:
+        """`work(tx)` sees everything reported so far. Raises StorageError."""
+        await self.flush()
+        return await self._database.read(work)
+
+    async def flush(self) -> None:
+        """Put on disk what was reported so far. Raises StorageError, and keeps it for the next time then."""
+        # A task of its own: were it cancelled with its caller, what it had taken would be lost.
+        task = asyncio.create_task(self._flush(), name="traces write")
+        self._flushing.add(task)
+        task.add_done_callback(self._flushing.discard)
+        await asyncio.shield(task)
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            await self._check()
+            found, self._checked = self._checked, {}
+            if not found:
+                return
+            size = sum(len(segment.document) for segments in found.values() for segment in segments)
+            try:
+                grown = await self._database.write(
+                    functools.partial(self._store.add, found=found, now=self._clock.now())
+                )
+            except StorageError as error:
+                log.error("Traces could not be written: %s", error)
+                for key, segments in found.items():
+                    self._checked.setdefault(key, []).extend(segments)
+                raise
+            self._pending -= size
+            self._taken += sum(len(segments) for segments in found.values())
+            self._size += grown
+            await self._keep_budget()
+
+    async def _check(self) -> None:
+        """Of everything that was reported, what is a segment and may be put; in slices, for others wait meanwhile."""
+        reports, self._reports = self._reports, []
+        for source in self._sources:
+            for report in source():
+                self._pending += len(report.document)
+                reports.append(report)
+        now, checked = self._clock.now(), 0
+        #: The id of a function stays its own while a report refers to it.
+        allowed: dict[int, bool] = {}
+        for report in reports:
+            function = report.function
+            may = allowed.get(id(function))
+            if may is None:
+                may = allowed[id(function)] = self._may_put(function)
+            if not self._sort(report, may, now):
+                self._pending -= len(report.document)
+            checked += len(report.document)
+            if checked > _SLICE:
+                checked = 0
+                await asyncio.sleep(0)
+
+    def _sort(self, report: Report, may_put: bool, now: float) -> bool:
+        """Whether it is kept to be written."""
+        if not may_put:
+            self._denied += 1
+            return False
+        try:
+            segment = segment_of(report.document, now)
+        except Refused:
+            self._refused += 1
+            return False
+        key = report.function.account, report.function.region, segment.trace_id
+        self._checked.setdefault(key, []).append(segment)
+        return True
+
+    async def _keep_budget(self) -> None:
+        if self._size <= self._budget:
+            return
+        surplus = self._size - int(self._budget * (1 - _SPARE))
+        log.warning("Traces take more than %d bytes: the oldest of whoever has most are forgotten.", self._budget)
+        self._size -= await self._database.write(functools.partial(self._store.shrink, surplus=surplus))
+
+    def statistics(self) -> dict[str, int]:
+        return {
+            "bytes": self._size,
+            "waiting": self._pending,
+            "taken": self._taken,
+            "refused": self._refused,
+            "denied": self._denied,
+            "lost": self._lost,
+        }
+
+    # ---- the task
+
+    async def _flush_for_ever(self) -> None:
+        loop = asyncio.get_running_loop()
+        prune_at = loop.time()
+        while not self._stopping.is_set():
+            try:
+                if loop.time() >= prune_at:
+                    prune_at = loop.time() + PRUNE_SECONDS
+                    await self.prune()
+                await self.flush()
+            except StorageError as error:
+                log.warning("Traces are tried again in a while: %s", error)
+            except Exception:  # whatever it is, taking goes on: memory would fill if nothing were taken from it
+                log.exception("Traces were not written.")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FLUSH_SECONDS):
+                    await self._stopping.wait()
+
+    async def prune(self) -> None:
+        """Forget what is older than traces are kept. Raises StorageError."""
+        before = self._clock.now() - RETENTION_DAYS * DAY
+        async with self._writing:
+            await self._database.write(functools.partial(self._store.prune, before=before))
+            self._size = await self._database.read(self._store.size)

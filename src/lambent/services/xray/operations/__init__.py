@@ -1,0 +1,1 @@
+"""One method per operation of X-Ray's API."""

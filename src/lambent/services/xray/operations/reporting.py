@@ -1,0 +1,37 @@
+"""PutTraceSegments and PutTelemetryRecords: what programs report to X-Ray themselves, or their daemons for them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lambent.clock import Clock
+from lambent.context import Context
+from lambent.services.xray.collector import Traces
+from lambent.services.xray.domain import Refused, segment_of
+from lambent.services.xray.errors import ThrottledException
+
+
+class ReportingOperations:
+    def __init__(self, traces: Traces, clock: Clock) -> None:
+        self._traces = traces
+        self._clock = clock
+
+    async def PutTraceSegments(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        """What is taken is on disk when it is answered."""
+        unprocessed: list[dict[str, Any]] = []
+        now = self._clock.now()
+        for document in params["TraceSegmentDocuments"]:
+            try:
+                segment = segment_of(document.encode(), now)
+            except Refused as refused:
+                fault = {"ErrorCode": refused.code, "Message": str(refused)}
+                unprocessed.append({"Id": refused.segment_id, **fault} if refused.segment_id else fault)
+                continue
+            if not self._traces.add(context.account, context.region, segment):
+                raise ThrottledException("Rate exceeded")
+        await self._traces.flush()
+        return {"UnprocessedTraceSegments": unprocessed}
+
+    async def PutTelemetryRecords(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        """How daemons fare, which on AWS nobody can read either."""
+        return {}
