@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from runtime_bench import INTERPRETERS, Workbench
+from runtime_harness import Runtime
 
 NODES = [name for name in INTERPRETERS if name.startswith("nodejs")]
 LEGACY = [name for name in NODES if int(name[6:8]) < 24]
@@ -253,22 +255,117 @@ def test_json_logs_keep_objects_as_objects(node: Workbench) -> None:
     assert (second["level"], second["errorType"], second["errorMessage"]) == ("WARN", "TypeError", "t")
 
 
-def test_a_streaming_handler_is_answered_whole(node: Workbench) -> None:
-    source = """
-exports.handler = awslambda.streamifyResponse(async (event, stream, context) => {
-  stream = awslambda.HttpResponseStream.from(stream, { statusCode: 201 });
+def answers(runtime: Runtime, **header: Any) -> list[tuple[str, bytes]]:
+    """Everything up to the end of one invocation, pieces beside each other put together."""
+    runtime.send_invoke(b"{}", **header)
+    frames: list[tuple[str, bytes]] = []
+    while not frames or frames[-1][0] not in "SEFZ":
+        answer = runtime.receive()
+        if answer.kind == "P" and frames[-1][0] == "P":
+            frames[-1] = ("P", frames[-1][1] + answer.body)
+        else:
+            frames.append((answer.kind, answer.body))
+    return frames
+
+
+STREAMING = """
+const { pipeline } = require('node:stream/promises');
+const { Readable } = require('node:stream');
+const { HttpResponseStream, streamifyResponse } = awslambda;
+exports.handler = streamifyResponse(async (event, stream, context) => {
+  stream = HttpResponseStream.from(stream, { statusCode: 201 });
   stream.write('one '); stream.write(Buffer.from('two ')); stream.write({ three: 3 });
-  stream.end();
+  stream.end('.');
 });
-exports.open = awslambda.streamifyResponse(async (event, stream) => { stream.write('x'); });
-exports.broken = awslambda.streamifyResponse(async (event, stream) => { throw new Error('mid'); });
+exports.piped = streamifyResponse(async (event, stream) => {
+  stream.setContentType('text/plain');
+  await pipeline(Readable.from(['a', 'b', Buffer.from('c')]), stream);
+});
+exports.later = streamifyResponse(async (event, stream) => { setTimeout(() => stream.end('late'), 20); });
+exports.empty = streamifyResponse(async (event, stream) => { stream.end(); return 1; });
+exports.open = streamifyResponse(async (event, stream) => { stream.write('x'); });
+exports.silent = streamifyResponse(async (event, stream) => {});
+exports.broken = streamifyResponse(async (event, stream) => { throw new Error('early'); });
+exports.midway = streamifyResponse(async (event, stream) => { stream.write('part'); throw new Error('mid'); });
+exports.source = streamifyResponse(async (event, stream) => {
+  await pipeline(async function* () { yield 'part'; throw new RangeError('source'); }, stream);
+});
+exports.after = streamifyResponse(async (event, stream) => {
+  await new Promise((resolve) => stream.end('whole', resolve));
+  throw new Error('after');
+});
+exports.plain = streamifyResponse((event, stream) => { stream.end('x'); });
+exports.late = streamifyResponse(async (event, stream) => { stream.write('x'); stream.setContentType('a/b'); });
+exports.huge = streamifyResponse(async (event, stream) => {
+  const piece = Buffer.alloc(300000, 1);
+  let waits = 0;
+  for (let i = 0; i < 20; i++) if (!stream.write(piece)) {
+    waits++;
+    await new Promise((resolve) => stream.once('drain', resolve));
+  }
+  stream.end(`waited ${waits}`);
+});
 """
-    with node.runtime(source) as runtime:
-        assert runtime.start().invoke().payload == b'{"statusCode":201}' + bytes(8) + b'one two {"three":3}'
-    with node.runtime(handler="app.open") as runtime:
-        assert runtime.start().invoke().json["errorMessage"] == "Response stream is not finished."
-    with node.runtime(handler="app.broken") as runtime:
-        assert runtime.start().invoke().json["errorMessage"] == "mid"
+OCTETS = ("B", b"application/octet-stream")
+
+
+def test_a_streaming_handler_is_answered_as_it_writes(node: Workbench) -> None:
+    prelude = b'{"statusCode":201}' + bytes(8)
+    expected = {
+        "handler": [
+            ("B", b"application/vnd.awslambda.http-integration-response"),
+            ("P", prelude + b'one two {"three":3}.'),
+            ("Z", b""),
+        ],
+        "piped": [("B", b"text/plain"), ("P", b"abc"), ("Z", b"")],
+        "later": [OCTETS, ("P", b"late"), ("Z", b"")],
+        "empty": [OCTETS, ("Z", b"")],
+        "after": [OCTETS, ("P", b"whole"), ("Z", b"")],
+    }
+    node.write(STREAMING)
+    for name, frames in expected.items():
+        with node.runtime(handler=f"app.{name}") as runtime:
+            assert answers(runtime.start()) == frames, name
+            # And again in the same process.
+            assert answers(runtime) == frames, name
+
+
+def test_a_stream_that_does_not_end_well_says_so_whether_it_began_or_not(node: Workbench) -> None:
+    early = {
+        "broken": "early",
+        "silent": "Response stream is not finished.",
+        "plain": "Streaming does not support non-async handlers.",
+    }
+    midway = {
+        "open": (b"x", "Response stream is not finished."),
+        "midway": (b"part", "mid"),
+        "source": (b"part", "source"),
+        "late": (b"x", "Cannot set content-type, too late."),
+    }
+    node.write(STREAMING)
+    for name, message in early.items():
+        with node.runtime(handler=f"app.{name}") as runtime:
+            *begun, (kind, body) = answers(runtime.start())
+            if name != "plain":
+                assert (begun, kind) == ([], "E")
+            assert json.loads(body.partition(b"\0")[2])["errorMessage"] == message
+    for name, (part, message) in midway.items():
+        with node.runtime(handler=f"app.{name}") as runtime:
+            begun, piece, (kind, body) = answers(runtime.start())
+            assert (begun, piece, kind) == (OCTETS, ("P", part), "Z")
+            assert json.loads(body.partition(b"\0")[2])["errorMessage"] == message
+            assert "Invoke Error" in runtime.output() + "".join(runtime.logs())
+
+
+def test_a_stream_that_nobody_reads_makes_its_writer_wait(node: Workbench) -> None:
+    node.write(STREAMING)
+    with node.runtime(handler="app.huge") as runtime:
+        begun, (_, pieces), end = answers(runtime.start())
+        assert (begun, end) == (OCTETS, ("Z", b""))
+        waited = pieces[6_000_000:].removeprefix(b"waited ")
+        # What the socket takes at once holds up nobody.
+        assert waited.isdigit()
+        assert 10 < int(waited) <= 20
 
 
 def test_a_module_that_never_loads_ends_the_process(node: Workbench) -> None:

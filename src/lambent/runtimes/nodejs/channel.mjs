@@ -39,7 +39,8 @@ export class Channel {
     this.#socket.unref();
   }
 
-  // `parts` are strings or buffers. Goes out at once where the socket has room, as it nearly always has.
+  // `parts` are strings or buffers. Goes out at once where the socket has room, as it nearly always has; false where
+  // some of it waits for room.
   send(type, ...parts) {
     let size = HEADER_SIZE;
     for (const part of parts) size += typeof part === 'string' ? Buffer.byteLength(part) : part.length;
@@ -50,6 +51,7 @@ export class Channel {
     for (const part of parts) at += typeof part === 'string' ? frame.write(part, at) : part.copy(frame, at);
     const sent = this.#socket.writableLength === 0 ? this.#tryWrite(frame) : 0;
     if (sent < size) this.#socket.write(frame.subarray(sent));
+    return sent === size;
   }
 
   // Calls back when everything sent has left this process.

@@ -1,6 +1,8 @@
 // Runs invocations one after another: the context object, the ways in which a handler answers, and when the answer
 // leaves this process.
 
+import { finished } from 'node:stream/promises';
+
 import { setRequest } from './console.mjs';
 import { errorPayload, JSONStringifyError } from './errors.mjs';
 import { isModern } from './loader.mjs';
@@ -8,6 +10,7 @@ import { ResponseStream } from './streaming.mjs';
 
 const RESPONSE = 'S'.charCodeAt(0);
 const ERROR = 'E'.charCodeAt(0);
+const STREAM_END = 'Z'.charCodeAt(0);
 
 // RAPID's limit: 6 MiB and 100 bytes.
 const MAX_RESPONSE_BYTES = 6291556;
@@ -21,15 +24,17 @@ export class Runner {
   #logError;
   #handler;
   #isStreaming;
+  #highWaterMark;
   #environment;
   // What to do once the event loop is empty; null between two invocations.
   #whenIdle = null;
 
-  constructor(channel, logError, { handler, isStreaming }) {
+  constructor(channel, logError, { handler, isStreaming, highWaterMark }) {
     this.#channel = channel;
     this.#logError = logError;
     this.#handler = handler;
     this.#isStreaming = isStreaming;
+    this.#highWaterMark = highWaterMark;
     this.#environment = {
       functionVersion: process.env.AWS_LAMBDA_FUNCTION_VERSION,
       functionName: process.env.AWS_LAMBDA_FUNCTION_NAME,
@@ -133,17 +138,36 @@ export class Runner {
   }
 
   async #runStreaming(header, payload) {
-    const stream = new ResponseStream();
-    this.#whenIdle = () => this.#fail('Response stream is not finished.');
+    const stream = new ResponseStream(this.#channel, this.#highWaterMark);
+    this.#whenIdle = () => this.#endStream(stream, 'Response stream is not finished.');
     try {
       const result = this.#handler(JSON.parse(payload), stream, this.#context(header));
       if (typeof result?.then !== 'function') throw 'Streaming does not support non-async handlers.';
       if ((await result) !== undefined) console.warn('Streaming handlers ignore return values.');
-      if (stream.errored) throw stream.errored;
-      if (!stream.writableFinished) await new Promise((resolve) => stream.once('finish', resolve));
-      this.#answer(stream.body());
+      if (!stream.writableFinished) await finished(stream);
+      this.#endStream(stream);
     } catch (error) {
+      this.#endStream(stream, error);
+    }
+  }
+
+  // Everything written is on its way; `error` tells why there is no more of it.
+  #endStream(stream, error) {
+    const isWhole = error === undefined || stream.writableFinished;
+    if (!isWhole && !stream.hasBegun) {
+      stream.close();
       this.#fail(error);
+      return;
+    }
+    if (!this.take()) return;
+    stream.close();
+    if (error !== undefined) this.#logError('Invoke Error', error);
+    this.#channel.hold();
+    if (isWhole) {
+      this.#channel.send(STREAM_END);
+    } else {
+      const payload = errorPayload(error);
+      this.#channel.send(STREAM_END, String(payload.errorType), '\0', JSON.stringify(payload));
     }
   }
 

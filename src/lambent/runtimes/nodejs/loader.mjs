@@ -17,6 +17,7 @@ import { HttpResponseStream } from './streaming.mjs';
 
 const STREAMING = Symbol.for('aws.lambda.runtime.handler.streaming');
 const STREAMING_RESPONSE = 'response';
+const HIGH_WATER_MARK = Symbol.for('aws.lambda.runtime.handler.streaming.highWaterMark');
 const CALLBACKS_REMOVED =
   'ERROR: AWS Lambda has removed support for callback-based function handlers starting with Node.js 24. You need to modify this function to use a supported handler signature to use Node.js 24 or later. For more information see https://docs.aws.amazon.com/lambda/latest/dg/nodejs-handler.html.';
 
@@ -48,7 +49,7 @@ export async function loadHandler(taskRoot, name) {
     throw new MalformedStreamingHandler('Only response streaming is supported.');
   }
   if (isModern && handler.length >= 3 && !isStreaming) throw new CallbackHandlerDeprecated(CALLBACKS_REMOVED);
-  return { handler, isStreaming };
+  return { handler, isStreaming, highWaterMark: handler[HIGH_WATER_MARK] };
 }
 
 function find(exports, keys) {
@@ -147,8 +148,9 @@ function installGlobals() {
   const disabled = process.env.AWS_LAMBDA_NODEJS_NO_GLOBAL_AWSLAMBDA;
   if (disabled === '1' || disabled === 'true') return;
   globalThis.awslambda = {
-    streamifyResponse(handler) {
+    streamifyResponse(handler, options) {
       handler[STREAMING] = STREAMING_RESPONSE;
+      if (options?.highWaterMark !== undefined) handler[HIGH_WATER_MARK] = Number.parseInt(options.highWaterMark, 10);
       return handler;
     },
     HttpResponseStream,
