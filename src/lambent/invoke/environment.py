@@ -18,9 +18,10 @@ from msgspec import structs
 
 from lambent.clock import Clock
 from lambent.ids import hex_id
-from lambent.invoke import faults, tracing
+from lambent.invoke import credentials_api, faults, log_levels, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
+from lambent.invoke.credentials_api import CredentialsApi
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
@@ -55,6 +56,7 @@ from lambent.ports import (
     TraceSink,
 )
 from lambent.sandbox.spec import ExitStatus
+from lambent.runtimes.environment import CredentialsEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -170,7 +172,9 @@ class Environment:
         self.log_stream = log_stream_name(services.clock.now(), function.version, self.id)
         self._credentials = services.starter.credentials(function)
         self._stream = LogStream(self._open_log(services, function), services.clock)
-        self._initialization = "provisioned-concurrency" if provisioned else "on-demand"
+        self._initialization = (
+            "provisioned-concurrency" if provisioned else "snap-start" if function.snap_start else "on-demand"
+        )
         self._chronicle = Chronicle(Reporter.of(function, self.id, self._initialization), self._stream.write)
         self._mark = tracing.mark(function.arn)
         self._sampler = services.sampler if function.tracing_mode == "Active" else None
@@ -186,6 +190,8 @@ class Environment:
         #: When it came to rest last, or was born.
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
+        #: Where its SDKs ask for credentials; None: they are in its variables.
+        self._credentials_endpoint: CredentialsEndpoint | None = None
         self.init_ms: float | None = None
 
         # One runtime process
@@ -247,12 +253,15 @@ class Environment:
             self._api = SandboxApi(services.loop, sandbox.runtime_api, self._owner.spawn, self.runtime_bug)
         self._move(Event.LAUNCHED)
         self._chronicle.init_start(self._clock.now(), "init")
-        self._begin_init(max(PROVISIONED_INIT_LIMIT_S, self._timeout_s) if self.provisioned else INIT_LIMIT_S)
+        is_awaited = self._initialization == "on-demand"
+        self._begin_init(INIT_LIMIT_S if is_awaited else max(PROVISIONED_INIT_LIMIT_S, self._timeout_s))
 
     def _begin_init(self, limit_s: float) -> None:
         self._init_at = self._clock.monotonic()
         self._timers.set(self._timer, self._init_at + limit_s)
         sandbox, blueprint = self._sandbox, self._blueprint
+            if self._initialization == "snap-start":
+                self._credentials_endpoint = self._mount_credentials(self._api, sandbox)
         assert sandbox is not None
         assert blueprint is not None
         self._generation += 1
@@ -265,7 +274,11 @@ class Environment:
             self._link = HttpRuntime(self._api, self)
         self._link.init(
             self._services.starter.init_body(
-                blueprint, sandbox, self._credentials, self.log_stream, self._initialization
+                blueprint,
+                sandbox,
+                self._credentials_endpoint or self._credentials,
+                self.log_stream,
+                self._initialization,
             )
         )
         if self._api is not None:
@@ -351,7 +364,7 @@ class Environment:
         if self.state is State.INIT:
             self.init_ms = (now - self._init_at) * 1000
             self._end_init()
-            self._report_init("init", now, Outcome(b"", SUCCESS), logged=self.provisioned)
+            self._report_init("init", now, Outcome(b"", SUCCESS), logged=self._initialization != "on-demand")
             # What starts next is charged with what this one took so far, not with a guess.
             self._sample_memory(now)
             self._rest(now)
@@ -696,6 +709,12 @@ class Environment:
             self._timers.set(self._timer, min(now + idle_s, self.old_at))
         elif state in (FROZEN, STOPPED):
             reason = "its credentials are about to expire" if now >= self.old_at else "it was idle for too long"
+    def _mount_credentials(self, api: SandboxApi, sandbox: Sandbox) -> CredentialsEndpoint:
+        service = CredentialsApi(lambda: self._services.starter.credentials(self.function), self._clock)
+        api.mount(credentials_api.PATH, service)
+        port = sandbox.runtime_api_address.rpartition(":")[2]
+        return CredentialsEndpoint(f"http://127.0.0.1:{port}{credentials_api.PATH.decode()}", service.token)
+
             self._owner.environment_expired(self, reason)
 
     def _move(self, event: Event) -> None:
