@@ -18,7 +18,7 @@ from msgspec import structs
 
 from lambent.clock import Clock
 from lambent.ids import hex_id
-from lambent.invoke import credentials_api, faults, log_levels, tracing
+from lambent.invoke import credentials_api, faults, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.credentials_api import CredentialsApi
@@ -55,8 +55,8 @@ from lambent.ports import (
     ResponseSink,
     TraceSink,
 )
-from lambent.sandbox.spec import ExitStatus
 from lambent.runtimes.environment import CredentialsEndpoint
+from lambent.sandbox.spec import ExitStatus
 
 log = logging.getLogger(__name__)
 
@@ -182,6 +182,8 @@ class Environment:
         self._sandbox: Sandbox | None = None
         #: What the sandbox's processes may call; None where it has no socket for it.
         self._api: SandboxApi | None = None
+        #: Where its SDKs ask for credentials; None: they are in its variables.
+        self._credentials_endpoint: CredentialsEndpoint | None = None
         self._blueprint: Blueprint | None = None
         self._credentials = services.starter.credentials(function)
         self._timeout_s = float(function.timeout_s)
@@ -190,8 +192,6 @@ class Environment:
         #: When it came to rest last, or was born.
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
-        #: Where its SDKs ask for credentials; None: they are in its variables.
-        self._credentials_endpoint: CredentialsEndpoint | None = None
         self.init_ms: float | None = None
 
         # One runtime process
@@ -251,6 +251,8 @@ class Environment:
             services.attach_endpoint(sandbox.id, sandbox.endpoint)
         if sandbox.runtime_api is not None:
             self._api = SandboxApi(services.loop, sandbox.runtime_api, self._owner.spawn, self.runtime_bug)
+            if self._initialization == "snap-start":
+                self._credentials_endpoint = self._mount_credentials(self._api, sandbox)
         self._move(Event.LAUNCHED)
         self._chronicle.init_start(self._clock.now(), "init")
         is_awaited = self._initialization == "on-demand"
@@ -260,8 +262,6 @@ class Environment:
         self._init_at = self._clock.monotonic()
         self._timers.set(self._timer, self._init_at + limit_s)
         sandbox, blueprint = self._sandbox, self._blueprint
-            if self._initialization == "snap-start":
-                self._credentials_endpoint = self._mount_credentials(self._api, sandbox)
         assert sandbox is not None
         assert blueprint is not None
         self._generation += 1
@@ -681,6 +681,12 @@ class Environment:
 
     # ---- small parts ----
 
+    def _mount_credentials(self, api: SandboxApi, sandbox: Sandbox) -> CredentialsEndpoint:
+        service = CredentialsApi(lambda: self._services.starter.credentials(self.function), self._clock)
+        api.mount(credentials_api.PATH, service)
+        port = sandbox.runtime_api_address.rpartition(":")[2]
+        return CredentialsEndpoint(f"http://127.0.0.1:{port}{credentials_api.PATH.decode()}", service.token)
+
     def _open_log(self, services: Services, function: FunctionVersion) -> LogWriter:
         group = function.log_group or f"/aws/lambda/{function.name}"
         writer = services.logs.open_stream(function.account, function.region, group, self.log_stream)
@@ -709,12 +715,6 @@ class Environment:
             self._timers.set(self._timer, min(now + idle_s, self.old_at))
         elif state in (FROZEN, STOPPED):
             reason = "its credentials are about to expire" if now >= self.old_at else "it was idle for too long"
-    def _mount_credentials(self, api: SandboxApi, sandbox: Sandbox) -> CredentialsEndpoint:
-        service = CredentialsApi(lambda: self._services.starter.credentials(self.function), self._clock)
-        api.mount(credentials_api.PATH, service)
-        port = sandbox.runtime_api_address.rpartition(":")[2]
-        return CredentialsEndpoint(f"http://127.0.0.1:{port}{credentials_api.PATH.decode()}", service.token)
-
             self._owner.environment_expired(self, reason)
 
     def _move(self, event: Event) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lambent.invoke.host import Runtimes, Sandbox
 from lambent.ports import CredentialIssuer, Credentials, FunctionVersion
-from lambent.runtimes.environment import CredentialsEndpoint, extension_environment, needs_plain_exec, process_environment, relocated
+from lambent.runtimes.environment import CredentialsEndpoint, needs_plain_exec, process_environment, relocated
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 
 #: The longest that temporary credentials of a role may last. An environment is replaced before its own run out.
