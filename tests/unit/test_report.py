@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from lambent.invoke import faults
-from lambent.invoke.report import Reporter, billed_ms, iso_time, log_stream_name, runtime_version
+from lambent.invoke import faults, records
+from lambent.invoke.records import RuntimeDone, iso_time, runtime_version
+from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.ports import Invocation, InvocationRecord
 from lambent.sandbox.spec import ExitStatus
 from tests.invoke_support import function
@@ -113,9 +114,15 @@ def test_json_lines_carry_the_records_of_the_telemetry_api() -> None:
             "status": "success",
         },
     )
-    [failed] = map(json.loads, reporter.runtime_done(NOW, "r-1", 3.0, "failure", "Runtime.ExitError"))
-    assert failed["type"] == "platform.runtimeDone"
-    assert (failed["record"]["status"], failed["record"]["errorType"]) == ("error", "Runtime.ExitError")
+    failed = RuntimeDone(REQUEST, NOW, 3.0, "failure", "Runtime.ExitError", "", None, 0)
+    [line] = map(json.loads, reporter.runtime_done(NOW, records.runtime_done(failed)))
+    assert line["type"] == "platform.runtimeDone"
+    assert line["record"] == {
+        "requestId": "r-1",
+        "status": "error",
+        "errorType": "Runtime.ExitError",
+        "metrics": {"durationMs": 3.0, "producedBytes": 0},
+    }
     init = json.loads(reporter.init_start(NOW)[0])["record"]
     assert (init["instanceId"], init["runtimeVersion"]) == ("instance", "python:3.12.v1")
 
@@ -132,28 +139,6 @@ def test_json_tells_of_tenants_and_of_how_an_environment_was_initialised() -> No
         "status": "success",
         "metrics": {"durationMs": 99.65},
     }
-
-
-@pytest.mark.parametrize(
-    ("level", "shown"),
-    [
-        ("DEBUG", ["start", "runtimeDone", "report", "runtimeDone", "report"]),
-        ("INFO", ["start", "report", "runtimeDone", "report"]),
-        (None, ["start", "report", "runtimeDone", "report"]),
-        ("WARN", ["runtimeDone", "report"]),
-    ],
-)
-def test_the_system_level_hides_json_lines_below_it(level: str | None, shown: list[str]) -> None:
-    reporter = Reporter.of(function(log_format="JSON", system_log_level=level), "i")
-    failed = record(status="timeout", error_type="Sandbox.Timedout")
-    lines = [
-        *reporter.start(NOW, REQUEST),
-        *reporter.runtime_done(NOW, "r-1", 3.0, "success", None),
-        *reporter.end(NOW, record()),
-        *reporter.runtime_done(NOW, "r-1", 3.0, "timeout", "Sandbox.Timedout"),
-        *reporter.end(NOW, failed),
-    ]
-    assert [json.loads(line)["type"] for line in lines] == [f"platform.{name}" for name in shown]
 
 
 def test_names_and_times() -> None:
@@ -180,3 +165,88 @@ def test_how_a_process_ended_in_words(status: ExitStatus | None, words: str) -> 
         "errorMessage": f"RequestId: r-1 Error: {words}",
     }
     assert (outcome.status, outcome.error_type) == ("failure", "Runtime.ExitError")
+
+
+_SAMPLED = "Root=1-62e900b2-710d76f009d6e7785905449a;Parent=0efbd19962d95b05;Sampled=1"
+
+
+def test_a_response_is_told_with_its_spans_its_bytes_and_the_trace_it_belongs_to() -> None:
+    done = RuntimeDone(REQUEST, NOW, 30.25, "success", None, f"{_SAMPLED};Lineage=abc:1", 10.5, 16)
+    assert records.runtime_done(done) == {
+        "requestId": "r-1",
+        "status": "success",
+        "spans": [
+            {"name": "responseLatency", "start": "2026-01-31T12:00:00.123Z", "durationMs": 10.5},
+            {"name": "responseDuration", "start": "2026-01-31T12:00:00.133Z", "durationMs": 19.75},
+            {"name": "runtimeOverhead", "start": "2026-01-31T12:00:00.153Z", "durationMs": 0.0},
+        ],
+        "metrics": {"durationMs": 30.25, "producedBytes": 16},
+        "tracing": {"type": "X-Amzn-Trace-Id", "value": _SAMPLED},
+    }
+    assert "tracing" not in records.start("1", Invocation("r-1", b"", "arn", trace_id="Root=1-2;Sampled=0"))
+    assert records.start("1", Invocation("r-1", b"", "arn", trace_id=_SAMPLED))["tracing"]["value"] == _SAMPLED
+
+
+def test_the_time_that_extensions_take_is_a_span_of_the_report() -> None:
+    told = records.report(record(duration_ms=12.5, extensions_ms=2.25))
+    assert told["spans"] == [{"name": "extensionOverhead", "start": "2026-01-31T12:00:00.133Z", "durationMs": 2.25}]
+    assert "spans" not in records.report(record())
+
+
+def test_a_restore_is_told_in_its_own_lines_and_in_the_first_report() -> None:
+    text = Reporter.of(function(), "i", "snap-start")
+    [start] = text.restore_start(NOW)
+    assert start.startswith(b"RESTORE_START Runtime Version: python:3.12.v1\tRuntime Version ARN: arn:aws:lambda:")
+    assert text.restore_report(NOW, 511.25, "success", None) == (b"RESTORE_REPORT Restore Duration: 511.25 ms\n",)
+    assert text.restore_report(NOW, 10_000, "timeout", "Sandbox.Timedout") == (
+        b"RESTORE_REPORT Restore Duration: 10000.00 ms\tStatus: timeout\n",
+    )
+    first = record(restore_ms=511.25, billed_restore_ms=303)
+    assert text.end(NOW, first)[1].endswith(b"36 MB\tRestore Duration: 511.25 ms\tBilled Restore Duration: 303 ms\t\n")
+    assert records.report(first)["metrics"]["restoreDurationMs"] == 511.25
+
+
+@pytest.mark.parametrize(
+    ("level", "kinds"),
+    [
+        ("DEBUG", ["initStart", "initRuntimeDone", "initReport", "telemetrySubscription", "extension", "start",
+                   "runtimeDone", "report"]),
+        ("INFO", ["initStart", "telemetrySubscription", "extension", "start", "report"]),
+        (None, ["initStart", "telemetrySubscription", "extension", "start", "report"]),
+        ("WARN", []),
+    ],
+)  # fmt: skip
+def test_events_show_from_the_system_level_that_aws_gives_each(level: str | None, kinds: list[str]) -> None:
+    assert told(level, "success", None) == [f"platform.{kind}" for kind in kinds]
+
+
+def test_what_went_wrong_shows_at_every_level() -> None:
+    kinds = ["initRuntimeDone", "initReport", "extension", "runtimeDone", "report"]
+    assert told("WARN", "failure", "Runtime.ExitError") == [f"platform.{kind}" for kind in kinds]
+
+
+def told(level: str | None, status: str, error_type: str | None) -> list[str]:
+    """Types of the JSON lines of one life."""
+    reporter = Reporter.of(function(log_format="JSON", system_log_level=level), "i")
+    done = RuntimeDone(REQUEST, NOW, 1.0, status, error_type, "", None, 0)
+    lines = [
+        *reporter.init_start(NOW),
+        *reporter.init_runtime_done(NOW, "init", status, error_type),
+        *reporter.init_report(NOW, "init", 1.0, status, error_type, logged=False),
+        *reporter.subscription(NOW, "Telemetry", "e", ["platform"]),
+        *reporter.extension(NOW, "e", "Ready", ["INVOKE"], error_type),
+        *reporter.start(NOW, REQUEST),
+        *reporter.runtime_done(NOW, records.runtime_done(done)),
+        *reporter.end(NOW, record(status=status, error_type=error_type)),
+    ]
+    return [json.loads(line)["type"] for line in lines]
+
+
+def test_a_subscription_shows_in_the_log() -> None:
+    text = Reporter.of(function(), "i")
+    assert text.subscription(NOW, "Telemetry", "agent", ("platform", "function")) == (
+        b"TELEMETRY\tName: agent\tState: Subscribed\tTypes: [Platform, Function]\n",
+    )
+    assert text.subscription(NOW, "Logs", "agent", ("platform",)) == (
+        b"LOGS\tName: agent\tState: Subscribed\tTypes: [Platform]\n",
+    )

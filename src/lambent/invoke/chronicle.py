@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from lambent.invoke import records
 from lambent.invoke.faults import Outcome
+from lambent.invoke.records import Record, RuntimeDone
 from lambent.invoke.report import Lines, Reporter
 from lambent.ports import Invocation, InvocationRecord
 
@@ -24,7 +26,7 @@ class Telemetry(Protocol):
 
     def start(self, wall: float, invocation: Invocation) -> None: ...
 
-    def runtime_done(self, wall: float, request_id: str, duration_ms: float, outcome: Outcome) -> None: ...
+    def runtime_done(self, wall: float, record: Record) -> None: ...
 
     def report(self, wall: float, record: InvocationRecord) -> None: ...
 
@@ -48,14 +50,14 @@ class Chronicle:
             self.telemetry.init_start(wall, phase)
 
     def init_runtime_done(self, wall: float, phase: str, outcome: Outcome) -> None:
+        self._write(self._reporter.init_runtime_done(wall, phase, outcome.status, outcome.error_type), wall)
         if self.telemetry is not None:
             self.telemetry.init_runtime_done(wall, phase, outcome)
 
     def init_report(self, wall: float, phase: str, duration_ms: float, outcome: Outcome, *, logged: bool) -> None:
-        """`logged`: its log shows it too, as it does where init failed or was provisioned."""
-        if logged:
-            lines = self._reporter.init_report(wall, phase, duration_ms, outcome.status, outcome.error_type)
-            self._write(lines, wall)
+        """`logged`: its log shows it as text too, as it does where init failed or was provisioned."""
+        status, kind = outcome.status, outcome.error_type
+        self._write(self._reporter.init_report(wall, phase, duration_ms, status, kind, logged=logged), wall)
         if self.telemetry is not None:
             self.telemetry.init_report(wall, phase, duration_ms, outcome)
 
@@ -64,18 +66,26 @@ class Chronicle:
         if self.telemetry is not None:
             self.telemetry.start(wall, invocation)
 
-    def runtime_done(self, wall: float, request_id: str, duration_ms: float, outcome: Outcome) -> None:
+    @property
+    def tells_runtime_done(self) -> bool:
+        """Somebody hears of `runtime_done`."""
+        return self.telemetry is not None or self._reporter.tells_runtime_done
+
+    def runtime_done(self, wall: float, done: RuntimeDone) -> None:
         """The runtime is done with the invocation; extensions need not be."""
-        lines = self._reporter.runtime_done(wall, request_id, duration_ms, outcome.status, outcome.error_type)
-        if lines:
-            self._write(lines, wall)
+        record = records.runtime_done(done)
+        self._write(self._reporter.runtime_done(wall, record), wall)
         if self.telemetry is not None:
-            self.telemetry.runtime_done(wall, request_id, duration_ms, outcome)
+            self.telemetry.runtime_done(wall, record)
 
     def report(self, wall: float, record: InvocationRecord) -> None:
         self._write(self._reporter.end(wall, record), wall)
         if self.telemetry is not None:
             self.telemetry.report(wall, record)
+
+    def subscription(self, wall: float, api: str, name: str, types: Sequence[str]) -> None:
+        """An extension subscribed to an API (`Telemetry`, `Logs`)."""
+        self._write(self._reporter.subscription(wall, api, name, types), wall)
 
     def extension(self, wall: float, name: str, state: str, events: Sequence[str], error_type: str | None) -> None:
         self._write(self._reporter.extension(wall, name, state, events, error_type), wall)

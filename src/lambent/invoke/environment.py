@@ -18,17 +18,18 @@ from msgspec import structs
 
 from lambent.clock import Clock
 from lambent.ids import hex_id
-from lambent.invoke import credentials_api, faults, tracing
+from lambent.invoke import credentials_api, faults, log_levels, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.credentials_api import CredentialsApi
 from lambent.invoke.errors import ServiceException
-from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
+from lambent.invoke.faults import ERROR, FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.http import SandboxApi
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader, Share
 from lambent.invoke.outflow import Outflow
+from lambent.invoke.records import RuntimeDone
 from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import (
@@ -178,7 +179,14 @@ class Environment:
         self._chronicle = Chronicle(Reporter.of(function, self.id, self._initialization), self._stream.write)
         self._mark = tracing.mark(function.arn)
         self._sampler = services.sampler if function.tracing_mode == "Active" else None
-        self._output = OutputReader(services.loop, services.timers, services.clock, self._stream, services.log_share)
+        self._output = OutputReader(
+            services.loop,
+            services.timers,
+            services.clock,
+            self._stream,
+            services.log_share,
+            log_levels.shows(function),
+        )
         self._sandbox: Sandbox | None = None
         #: What the sandbox's processes may call; None where it has no socket for it.
         self._api: SandboxApi | None = None
@@ -362,7 +370,7 @@ class Environment:
     def runtime_ready(self) -> None:
         now = self._clock.monotonic()
         if self.state is State.INIT:
-            self.init_ms = (now - self._init_at) * 1000
+            self.init_ms = int((now - self._init_at) * 1e6) / 1000
             self._end_init()
             self._report_init("init", now, Outcome(b"", SUCCESS), logged=self._initialization != "on-demand")
             # What starts next is charged with what this one took so far, not with a guess.
@@ -519,8 +527,25 @@ class Environment:
         if self._outflow is not None:
             self._outflow.close()
         self._outcome, self._runtime_done_at = outcome, now
-        self._chronicle.runtime_done(
-            self._clock.now(), job.invocation.request_id, self._duration_ms(outcome, now), outcome
+        if self._chronicle.tells_runtime_done:
+            self._chronicle.runtime_done(self._clock.now(), self._done(job.invocation, outcome, now))
+
+    def _done(self, invocation: Invocation, outcome: Outcome, now: float) -> RuntimeDone:
+        duration_ms = self._duration_ms(outcome, now)
+        has_response = outcome.status in (SUCCESS, ERROR)
+        latency_ms, produced = duration_ms, len(outcome.payload)
+        if self._outflow is not None:
+            first_byte_ms, produced = self._outflow.measured(self._started_at)
+            latency_ms = duration_ms if first_byte_ms is None else first_byte_ms
+        return RuntimeDone(
+            invocation,
+            self._started_wall,
+            duration_ms,
+            outcome.status,
+            outcome.error_type,
+            self._trace_id,
+            latency_ms if has_response else None,
+            produced if has_response else 0,
         )
 
     def _end_invocation(self, now: float) -> None:
@@ -553,7 +578,10 @@ class Environment:
 
     def _duration_ms(self, outcome: Outcome, now: float) -> float:
         # A timer fires a little late; what is billed is the timeout.
-        return self._timeout_s * 1000 if outcome.status == TIMEOUT else (now - self._started_at) * 1000
+        if outcome.status == TIMEOUT:
+            return self._timeout_s * 1000
+        # Whole microseconds: then REPORT and `platform.report`, of two and three decimals, show the same number.
+        return int((now - self._started_at) * 1e6) / 1000
 
     def _complete(self, outcome: Outcome, now: float) -> None:
         """Write what happened and give the result, unless the client has it; the environment is idle."""
@@ -608,7 +636,8 @@ class Environment:
         tail = self._stream.take_tail() if job.invocation.log_tail else None
         if not job.done.done():
             error = None if outcome.status == SUCCESS else "Unhandled"
-            job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record))
+            content_type = "" if self._outflow is None else self._outflow.content_type
+            job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record, content_type))
 
     def _streamed(self, stream: ResponseSink, outcome: Outcome) -> Outcome:
         """What is left to tell at the end to somebody who took the response piece by piece."""

@@ -7,7 +7,7 @@ import hashlib
 from typing import Any
 
 from lambent.arn import function_arn
-from lambent.invoke.report import runtime_version_arn
+from lambent.invoke.records import runtime_version_arn
 from lambent.services.lambda_.domain import Function, State, UpdateStatus, iso_time
 
 #: AWS gives this text for creations and updates alike.

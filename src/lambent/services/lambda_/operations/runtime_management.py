@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from lambent.arn import function_arn
 from lambent.context import Context
 from lambent.ids import revision_id
-from lambent.invoke.report import runtime_version_arn
+from lambent.invoke.records import runtime_version_arn
 from lambent.services.lambda_.domain import Function
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name, is_alias
