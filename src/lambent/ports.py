@@ -164,6 +164,8 @@ class InvokeResult(msgspec.Struct, frozen=True):
     #: The last 4 KB of the log if it was asked for.
     log_tail: bytes | None
     record: InvocationRecord
+    #: What a runtime that streamed says the payload is, where its caller wanted it whole; else "".
+    content_type: str = ""
 
 
 class Provision(msgspec.Struct, frozen=True):

@@ -44,6 +44,7 @@ class Outflow:
         limits: StreamLimits = AWS_LIMITS,
     ) -> None:
         """`sink` None: the response is wanted whole, as `body`."""
+        self.content_type = content_type
         self._sink = sink
         self._link = link
         self._clock = clock
