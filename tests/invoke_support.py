@@ -118,6 +118,7 @@ class PlainSandbox:
         self._runtime = runtime
         self._tmp = tmp
         self.endpoint: socket.socket | None = None
+        self.daemon: socket.socket | None = None
         self.task_root = spec.code_root
         self.layer_root = "/opt"
         self.tmp = "/tmp"

@@ -52,7 +52,7 @@ def test_a_python_function_sees_the_recorded_variables() -> None:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_SESSION_TOKEN": "token",
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        "AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129:2000",
+        "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000",
         "EDGE_PORT": "4566",
         "LAMBDA_RUNTIME_DIR": "/var/runtime",
         "LAMBDA_TASK_ROOT": "/var/task",
@@ -66,7 +66,7 @@ def test_a_python_function_sees_the_recorded_variables() -> None:
         "PYTHONPATH": "/var/runtime",
         "SHLVL": "0",
         "TZ": ":UTC",
-        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.79.129",
+        "_AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1",
         "_AWS_XRAY_DAEMON_PORT": "2000",
         "_HANDLER": "app.handler",
     }

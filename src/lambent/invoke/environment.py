@@ -45,6 +45,7 @@ from lambent.invoke.states import (
     State,
 )
 from lambent.invoke.timers import Timer, Timers
+from lambent.invoke.xray_daemon import XRayDaemon
 from lambent.ports import (
     FunctionVersion,
     Invocation,
@@ -192,6 +193,7 @@ class Environment:
         self._api: SandboxApi | None = None
         #: Where its SDKs ask for credentials; None: they are in its variables.
         self._credentials_endpoint: CredentialsEndpoint | None = None
+        self._daemon: XRayDaemon | None = None
         self._blueprint: Blueprint | None = None
         self._credentials = services.starter.credentials(function)
         self._timeout_s = float(function.timeout_s)
@@ -261,6 +263,10 @@ class Environment:
             self._api = SandboxApi(services.loop, sandbox.runtime_api, self._owner.spawn, self.runtime_bug)
             if self._initialization == "snap-start":
                 self._credentials_endpoint = self._mount_credentials(self._api, sandbox)
+        if sandbox.daemon is not None and services.traces is not None:
+            self._daemon = XRayDaemon(
+                services.loop, services.timers, services.clock, sandbox.daemon, self.function, services.traces
+            )
         self._move(Event.LAUNCHED)
         self._chronicle.init_start(self._clock.now(), "init")
         is_awaited = self._initialization == "on-demand"
@@ -694,6 +700,8 @@ class Environment:
             self._link = None
         if self._api is not None:
             self._api.close()
+        if self._daemon is not None:
+            self._daemon.close()
         sandbox, self._sandbox = self._sandbox, None
         if sandbox is not None:
             if sandbox.endpoint is not None:

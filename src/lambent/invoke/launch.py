@@ -46,6 +46,13 @@ def entrypoint_fault(function: FunctionVersion) -> str:
     return ""
 
 
+def _daemon_of(sandbox: Sandbox) -> str:
+    if sandbox.daemon is None:
+        return ""
+    host, port = sandbox.daemon.getsockname()
+    return f"{host}:{port}"
+
+
 class Starter:
     """Makes launch specs and INIT bodies."""
 
@@ -110,6 +117,7 @@ class Starter:
             function,
             credentials,
             runtime_api=sandbox.runtime_api_address,
+            xray_daemon=_daemon_of(sandbox),
             log_stream=log_stream,
             endpoint_url=self._endpoint_url,
             initialization_type=initialization_type,

@@ -17,9 +17,8 @@ LAYER_ROOT = "/opt"
 RUNTIME_DIR = "/var/runtime"
 RUNTIME_API = "169.254.100.1:9001"
 
-#: Nothing answers there; SDKs that trace send datagrams and do not wait.
-_XRAY_DAEMON_HOST = "169.254.79.129"
-_XRAY_DAEMON_PORT = "2000"
+#: Takes segments as datagrams; where the network is the host's it is another one.
+XRAY_DAEMON = "169.254.100.1:2000"
 
 _LIBRARIES = "/lib64:/usr/lib64:/var/runtime:/var/runtime/lib:/var/task:/var/task/lib:/opt/lib"
 _PROGRAMS = "/usr/local/bin:/usr/bin/:/bin:/opt/bin"
@@ -67,6 +66,7 @@ def process_environment(
     credentials: Credentials | CredentialsEndpoint,
     *,
     runtime_api: str = RUNTIME_API,
+    xray_daemon: str = "",
     log_stream: str,
     endpoint_url: str,
     initialization_type: str = "on-demand",
@@ -79,7 +79,7 @@ def process_environment(
     endpoint = endpoint_url.rpartition("//")[2].rstrip("/")
     host, _, port = endpoint.rpartition(":")
     return {
-        **_defaults(function.runtime, task_root),
+        **_defaults(function.runtime, task_root, xray_daemon or XRAY_DAEMON),
         "AWS_ENDPOINT_URL": endpoint_url,
         "LOCALSTACK_HOSTNAME": host or endpoint,
         "EDGE_PORT": port if host else "4566",
@@ -138,13 +138,14 @@ def _is_provided(runtime: str) -> bool:
     return runtime.startswith("provided")
 
 
-def _defaults(runtime: str, task_root: str) -> dict[str, str]:
+def _defaults(runtime: str, task_root: str, xray_daemon: str) -> dict[str, str]:
     """What a customer may override."""
+    daemon_host, _, daemon_port = xray_daemon.partition(":")
     variables = {
         "AWS_XRAY_CONTEXT_MISSING": "LOG_ERROR",
-        "AWS_XRAY_DAEMON_ADDRESS": f"{_XRAY_DAEMON_HOST}:{_XRAY_DAEMON_PORT}",
-        "_AWS_XRAY_DAEMON_ADDRESS": _XRAY_DAEMON_HOST,
-        "_AWS_XRAY_DAEMON_PORT": _XRAY_DAEMON_PORT,
+        "AWS_XRAY_DAEMON_ADDRESS": xray_daemon,
+        "_AWS_XRAY_DAEMON_ADDRESS": daemon_host,
+        "_AWS_XRAY_DAEMON_PORT": daemon_port,
         "LANG": "en_US.UTF-8",
         "TZ": ":UTC",
         "PATH": _PROGRAMS,

@@ -131,12 +131,13 @@ class Builder:
 
     def _hand_over(self, message: Dict[str, Any], parts: contain.ShellParts, phases: Dict[str, float]) -> None:
         pidfd = os.pidfd_open(parts.pid)
-        names = ["init", "control", "runtime_api"]
-        handed = [pidfd, parts.control.fileno(), parts.runtime_api.fileno()]
+        names = ["init", "control", "runtime_api", "daemon"]
+        handed = [pidfd, parts.control.fileno(), parts.runtime_api.fileno(), parts.daemon.fileno()]
         if parts.endpoint is not None:
             names.append("endpoint")
             handed.append(parts.endpoint.fileno())
         reply = {"built": message["build"], "fds": names, "phases": phases, "api": parts.api_address}
+        reply["daemon"] = parts.daemon.getsockname()
         commands.send(self._control, reply, handed)
         os.close(pidfd)
         parts.close()

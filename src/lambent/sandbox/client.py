@@ -47,6 +47,7 @@ class Sandbox:
         self.runtime_api_address: str = reply["api"]
         self.runtime_api = _socket(fds.pop("runtime_api", None))
         self.endpoint = _socket(fds.pop("endpoint", None))
+        self.daemon = _socket(fds.pop("daemon", None))
         self.task_root: str = reply.get("task_root", "/var/task")
         self.layer_root: str = reply.get("layer_root", "/opt")
         self.tmp: str = reply.get("tmp", "/tmp")
@@ -178,7 +179,7 @@ class Sandbox:
             _log.debug("Destroying %s: %s", self.id, reason)
             self._destroying = asyncio.get_running_loop().create_future()
             self._close_process()
-            for listener in (self.runtime_api, self.endpoint):
+            for listener in (self.runtime_api, self.endpoint, self.daemon):
                 if listener is not None:
                     listener.close()
             try:

@@ -78,11 +78,13 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
         network.bring_up()
         parts.runtime_api = network.listen_on_loopback(network.RUNTIME_API_PORT)
         parts.api_address = network.RUNTIME_API_HOST, network.RUNTIME_API_PORT
+        parts.daemon = network.take_datagrams(network.RUNTIME_API_HOST, network.XRAY_DAEMON_PORT)
         if plan["endpoint_port"]:
             parts.endpoint = network.listen(network.LOOPBACK, plan["endpoint_port"])
     else:
         parts.runtime_api = network.listen(network.LOOPBACK, 0)
         parts.api_address = parts.runtime_api.getsockname()
+        parts.daemon = network.take_datagrams(network.LOOPBACK, 0)
     mark("network")
     if "blank" in host.fds:
         scratch.mount_image(host.fds["blank"], host.fds["scratch"], host.fds["dev"], mounts.TMP)
@@ -119,11 +121,13 @@ class ShellParts:
         #: Where functions find it.
         self.api_address: Tuple[str, int] = ("", 0)
         self.endpoint: Any = None
+        #: Where segments for X-Ray are sent.
+        self.daemon: Any = None
 
     def close(self) -> None:
         self.handshake.close()
         self.control.close()
-        for listener in (self.runtime_api, self.endpoint):
+        for listener in (self.runtime_api, self.endpoint, self.daemon):
             if listener is not None:
                 listener.close()
 

@@ -10,6 +10,9 @@ import struct
 #: As Lambda.
 RUNTIME_API_HOST = "169.254.100.1"
 RUNTIME_API_PORT = 9001
+#: Of the X-Ray daemon, at the same address, over UDP.
+XRAY_DAEMON_PORT = 2000
+XRAY_DAEMON = "%s:%d" % (RUNTIME_API_HOST, XRAY_DAEMON_PORT)
 LOOPBACK = "127.0.0.1"
 
 _SIOCSIFFLAGS = 0x8914
@@ -48,6 +51,17 @@ def listen_on_loopback(port: int) -> socket.socket:
         listener.close()
         raise
     return listener
+
+
+def take_datagrams(host: str, port: int) -> socket.socket:
+    """A UDP socket in the network namespace that the caller is in; port 0 means any."""
+    taker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        taker.bind((host, port))
+    except OSError:
+        taker.close()
+        raise
+    return taker
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -176,6 +176,11 @@ def _environment(shell: Shell, given: Dict[str, str]) -> Dict[str, str]:
     variables = dict(given)
     if "AWS_LAMBDA_RUNTIME_API" in variables:
         variables["AWS_LAMBDA_RUNTIME_API"] = shell.api_address
+    if variables.get("AWS_XRAY_DAEMON_ADDRESS") == network.XRAY_DAEMON:
+        # Unless the function has a daemon of its own.
+        host, port = shell.daemon_address
+        variables["AWS_XRAY_DAEMON_ADDRESS"] = f"{host}:{port}"
+        variables["_AWS_XRAY_DAEMON_ADDRESS"], variables["_AWS_XRAY_DAEMON_PORT"] = host, str(port)
     return variables if shell.paths is None else shell.paths.environment(variables)
 
 
@@ -193,8 +198,10 @@ def make_plain_shell(shell: Shell, data_dir: str, folder_fd: int, is_root: bool)
     shell.tmp = plain.make_tmp(data_dir, folder_fd, shell.number, owner)
     ours, theirs = commands.stream_pair()
     listener = network.listen(network.LOOPBACK, 0)
-    address = listener.getsockname()
-    shell.adopt({"control": ours.detach(), "runtime_api": listener.detach()}, address)
+    daemon = network.take_datagrams(network.LOOPBACK, 0)
+    addresses = listener.getsockname(), daemon.getsockname()
+    fds = {"control": ours.detach(), "runtime_api": listener.detach(), "daemon": daemon.detach()}
+    shell.adopt(fds, *addresses)
     shell.kill_fd = theirs.detach()
 
 

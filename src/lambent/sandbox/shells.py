@@ -44,6 +44,7 @@ class Shell:
         #: Listening sockets, until they are handed to the server.
         self.listeners: Dict[str, int] = {}
         self.api_address = ""
+        self.daemon_address = ("", 0)
         #: Level `process`: its folder for temporary files, and the other end of `control`.
         self.tmp = ""
         self.kill_fd = -1
@@ -67,13 +68,14 @@ class Shell:
         run = "no process" if self.run is None else "ended" if self.run.ended else f"run {self.run.number}"
         return f"<Shell {self.number} slot {self.slot} {self.runtime or '-'} {self.environment_id or 'free'} {run}>"
 
-    def adopt(self, fds: Dict[str, int], api: Tuple[str, int]) -> None:
+    def adopt(self, fds: Dict[str, int], api: Tuple[str, int], daemon: Tuple[str, int]) -> None:
         """What its builder handed over."""
         self.init_fd = fds.pop("init", -1)
         self.control = socket.socket(fileno=fds.pop("control"))
         self.control.setblocking(False)
         self.listeners = fds
         self.api_address = f"{api[0]}:{api[1]}"
+        self.daemon_address = daemon
 
     def runs(self) -> List[Run]:
         """The runtime's and those of extensions."""

@@ -242,7 +242,7 @@ class Stock:
         """A builder hands over a shell."""
         worker.building.remove(message["built"])
         shell = self.building.pop(message["built"])
-        shell.adopt(dict(zip(message["fds"], fds)), tuple(message["api"]))
+        shell.adopt(dict(zip(message["fds"], fds)), tuple(message["api"]), tuple(message["daemon"]))
         self.phases.add({f"shell: {name}": value for name, value in message["phases"].items()})
         self.phases.add({"shell: whole": sum(message["phases"].values())})
         self._on_ready(shell)
