@@ -56,6 +56,14 @@ def test_report_as_text(fields: dict[str, Any], line: bytes) -> None:
     assert Reporter.of(function(), "i").end(NOW, record(**fields)) == (b"END RequestId: r-1\n", head + line)
 
 
+def test_the_second_line_of_a_report_names_the_trace() -> None:
+    header = f"Root=1-684ee180-{'a' * 24};Parent={'b' * 16};Sampled=1;Lineage=x:1"
+    _, report = Reporter.of(function(), "i").end(NOW, record(trace_id=header))
+    xray = f"XRAY TraceId: 1-684ee180-{'a' * 24}\tSegmentId: {'b' * 16}\tSampled: true\t\n".encode()
+    assert report.splitlines(keepends=True)[1:] == [xray]
+    assert b"XRAY" not in b"".join(Reporter.of(function(), "i").end(NOW, record(trace_id=header.replace("=1;", "=0;"))))
+
+
 def test_start_as_text() -> None:
     assert Reporter.of(function(version="7"), "i").start(NOW, REQUEST) == (b"START RequestId: r-1 Version: 7\n",)
 

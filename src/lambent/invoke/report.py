@@ -12,7 +12,7 @@ from math import ceil
 
 import msgspec
 
-from lambent.invoke import records
+from lambent.invoke import records, tracing
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT
 from lambent.invoke.records import Record, iso_time, runtime_version, runtime_version_arn
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord
@@ -116,6 +116,9 @@ class Reporter:
             line += "Status: timeout"
         elif record.status == FAILURE:
             line += f"Status: error\tError Type: {record.error_type}"
+        if tracing.SAMPLED in record.trace_id:
+            context = tracing.context_of(record.trace_id)
+            line += f"\nXRAY TraceId: {context.root}\tSegmentId: {context.parent}\tSampled: true\t"
         return f"END RequestId: {record.request_id}\n".encode(), (line + "\n").encode()
 
     def _runtime(self) -> str:
