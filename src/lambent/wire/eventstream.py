@@ -7,7 +7,7 @@ An error that a handler raises in the middle of a stream becomes the stream's la
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -192,6 +192,10 @@ class EventWriter:
             # The client must learn that the stream is broken, not complete; the server's log gets the cause.
             yield self.error(InternalFailure())
             raise
+        finally:
+            # Whoever hangs up in the middle closes this generator, and with it what it reads.
+            if isinstance(events, AsyncGenerator):
+                await events.aclose()
 
     def _event(self, name: str, shape: Shape, compile_body: CompileBody) -> Callable[[dict[str, Any]], bytes]:
         exception = shape.data.exception

@@ -1,13 +1,20 @@
-"""Invoke: from a checked request to the one door of the data plane and back. No database stands on this path."""
+"""Invoke, whole or streamed: from a checked request to the one door of the data plane and back.
+
+No database stands on this path.
+"""
 
 from __future__ import annotations
 
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
+
+from msgspec.structs import replace
 
 from lambent.context import Context
 from lambent.invoke.errors import check_tenant
-from lambent.ports import Event, EventSink, FunctionDirectory, FunctionVersion, Invocation, Invoker
+from lambent.invoke.streams import ResponseStream, open_stream
+from lambent.ports import Event, EventSink, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
 from lambent.services.lambda_ import payload
 from lambent.services.lambda_.errors import InvalidParameterValueException
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
@@ -26,22 +33,10 @@ class InvokeOperations:
         if invocation_type == "Event":
             await self._accept(context, name, params, params.get("Payload") or b"", payload.EVENT_LIMIT)
             return {"StatusCode": 202}
-        event = payload.checked(params.get("Payload") or b"")
+        invocation = _invocation(context, name, params)
         if invocation_type == "DryRun":
             return {"StatusCode": 204, "ExecutedVersion": function.version}
-        log_tail = params.get("LogType") == "Tail"
-        result = await self._invoker.invoke(
-            function,
-            Invocation(
-                request_id=context.request_id,
-                payload=event,
-                invoked_arn=name.arn,
-                client_context=payload.client_context(params.get("ClientContext")),
-                trace_id=context.trace_id,
-                log_tail=log_tail,
-                tenant_id=params.get("TenantId") or "",
-            ),
-        )
+        result = await self._invoker.invoke(function, invocation)
         answer: dict[str, Any] = {
             "StatusCode": 200,
             "Payload": result.payload,
@@ -49,9 +44,21 @@ class InvokeOperations:
         }
         if result.function_error is not None:
             answer["FunctionError"] = result.function_error
-        if log_tail:
-            answer["LogResult"] = base64.b64encode(result.log_tail or b"").decode()
+        if invocation.log_tail:
+            answer["LogResult"] = _log_result(result)
         return answer
+
+    async def InvokeWithResponseStream(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
+        name, function = self._find(context, params)
+        invocation = _invocation(context, name, params)
+        if params.get("InvocationType") == "DryRun":
+            return {"StatusCode": 204, "ExecutedVersion": function.version}
+        stream = await open_stream(lambda sink: self._invoker.invoke(function, replace(invocation, stream=sink)))
+        return {
+            "StatusCode": 200,
+            "ExecutedVersion": function.version,
+            "EventStream": _events(stream, log_tail=invocation.log_tail),
+        }
 
     async def InvokeAsync(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name, _function = self._find(context, params)
@@ -89,6 +96,40 @@ class InvokeOperations:
                 tenant_id=params.get("TenantId") or "",
             )
         )
+
+
+def _invocation(context: Context, name: FunctionName, params: dict[str, Any]) -> Invocation:
+    return Invocation(
+        request_id=context.request_id,
+        payload=payload.checked(params.get("Payload") or b""),
+        invoked_arn=name.arn,
+        client_context=payload.client_context(params.get("ClientContext")),
+        trace_id=context.trace_id,
+        log_tail=params.get("LogType") == "Tail",
+        tenant_id=params.get("TenantId") or "",
+    )
+
+
+async def _events(stream: ResponseStream, *, log_tail: bool) -> AsyncIterator[dict[str, Any]]:
+    """The response as it comes, then how it ended: an error is told there, whether any byte came before it or not."""
+    try:
+        async for piece in stream:
+            yield {"PayloadChunk": {"Payload": piece}}
+        result = stream.result
+        assert result is not None
+        complete: dict[str, Any] = {}
+        if result.function_error is not None:
+            complete["ErrorCode"] = result.function_error
+            complete["ErrorDetails"] = result.payload.decode(errors="replace")
+        if log_tail:
+            complete["LogResult"] = _log_result(result)
+        yield {"InvokeComplete": complete}
+    finally:
+        stream.close()
+
+
+def _log_result(result: InvokeResult) -> str:
+    return base64.b64encode(result.log_tail or b"").decode()
 
 
 def _refuse_unsupported(params: dict[str, Any]) -> None:
