@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, contain, mounts, network, spawn, syscalls
+from lambent.sandbox import commands, contain, egress_door, mounts, network, spawn, syscalls
 from lambent.sandbox.spec import SandboxError, as_sandbox_error
 
 _NAMESPACE_FILES = (
@@ -30,10 +30,11 @@ class Builder:
         self._host_fds = host_fds
         self._home: List[Tuple[int, int]] = []
         self._masks: List[Tuple[str, str]] = []
+        self._door: Optional[egress_door.Door] = None
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._spawner = spawn.Spawner(control, pid_namespace, spawn.run_program)
 
-    def settle(self, is_rootless: bool, own_network: bool) -> None:
+    def settle(self, is_rootless: bool, own_network: bool, mtu: int) -> None:
         """Remember the namespaces to come back to after each shell."""
         proc = self._host_fds["proc"]
         self._masks = mounts.find_masks(proc)
@@ -44,6 +45,9 @@ class Builder:
             (os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), flag)
             for name, flag in _NAMESPACE_FILES
         ]
+        if "gateway" in self._host_fds:
+            home = next(fd for fd, flag in self._home if flag == syscalls.CLONE_NEWNET)
+            self._door = egress_door.Door(self._host_fds["gateway"], home, mtu, proc)
 
     def root(self) -> List[int]:
         """Descriptor of the mount namespace that templates start from. Not by pidfd: this process comes and goes."""
@@ -115,7 +119,7 @@ class Builder:
             phases[phase] = (now - last) * 1000
             last = now
 
-        host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))}, self._masks)
+        host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))}, self._masks, self._door)
         try:
             parts = contain.make_shell(message, host, mark)
         except (SandboxError, OSError) as error:
@@ -153,9 +157,9 @@ def main(control: Any, host_fds: Dict[str, int], root: Optional[Dict[str, Any]],
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         builder = Builder(control, host_fds)
         if root is not None:
-            own_network = root.pop("own_network")
+            own_network, mtu = root.pop("own_network"), root.pop("mtu")
             mounts.enter_root(**root)
-            builder.settle(root["keep_proc"], own_network)
+            builder.settle(root["keep_proc"], own_network, mtu)
         # Collecting would write to every object, and so copy every page that the inits share with this process.
         gc.disable()
         gc.freeze()

@@ -274,6 +274,7 @@ class SupervisorClient:
             report["cgroup"],
             report["root"],
             report["no_file_systems"],
+            report["network"],
         )
 
     async def launch(self, spec: LaunchSpec) -> Sandbox:

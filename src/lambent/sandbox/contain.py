@@ -7,9 +7,21 @@ later is a child of a template or a builder that goes through `enter`. Python 3.
 import os
 import signal
 import socket
-from typing import Any, Callable, Dict, List, NoReturn, Tuple
+from typing import Any, Callable, Dict, List, NoReturn, Optional, Tuple
 
-from lambent.sandbox import capabilities, commands, landlock, mounts, network, rlimits, scratch, seccomp, syscalls, user
+from lambent.sandbox import (
+    capabilities,
+    commands,
+    egress_door,
+    landlock,
+    mounts,
+    network,
+    rlimits,
+    scratch,
+    seccomp,
+    syscalls,
+    user,
+)
 from lambent.sandbox.spec import SandboxError, sandbox_error
 
 #: Entered by pidfd of the shell's init, all in one call.
@@ -81,6 +93,9 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
         parts.daemon = network.take_datagrams(network.RUNTIME_API_HOST, network.XRAY_DAEMON_PORT)
         if plan["endpoint_port"]:
             parts.endpoint = network.listen(network.LOOPBACK, plan["endpoint_port"])
+        if plan["access"] is not None:
+            assert host.door is not None
+            host.door.join(plan["access"], plan["slot"])
     else:
         parts.runtime_api = network.listen(network.LOOPBACK, 0)
         parts.api_address = parts.runtime_api.getsockname()
@@ -102,11 +117,13 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
 class Host:
     """What a builder knows of the host and how it still reaches it."""
 
-    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]]) -> None:
+    def __init__(self, fds: Dict[str, int], masks: List[Tuple[str, str]], door: Optional[egress_door.Door]) -> None:
         #: proc, dev, scratch (folder of images), blank (image)
         self.fds = fds
         #: See `mounts.find_masks`.
         self.masks = masks
+        #: Where sandboxes have a way out.
+        self.door = door
 
 
 class ShellParts:

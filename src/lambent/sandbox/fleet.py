@@ -11,7 +11,19 @@ import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import cgroup, commands, file_systems, levels, mounts, plain, runs, scratch, user, workers
+from lambent.sandbox import (
+    cgroup,
+    commands,
+    file_systems,
+    gateways,
+    levels,
+    mounts,
+    plain,
+    runs,
+    scratch,
+    user,
+    workers,
+)
 from lambent.sandbox.shells import Run, Shell
 from lambent.sandbox.spec import (
     LaunchSpec,
@@ -59,6 +71,10 @@ class Fleet:
         self._file_systems = file_systems.FileSystems(
             () if ground.no_file_systems() else options.file_systems, self._data_dir, host_fds["proc"], ground.is_root
         )
+        self._gateway = gateways.open_gateway(options, ground, levels.region_tag(self._data_dir), loop)
+        if self._gateway is not None:
+            host_fds["gateway"] = self._gateway.namespace_fd
+            self._gateway.on_trouble = self._complain
         pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._crew = workers.Crew(loop, host_fds, self._root(), pid_namespace)
         self._crew.on_message = self._on_worker_message
@@ -87,11 +103,14 @@ class Fleet:
             "mount_points": sorted({path for runtime in self._runtimes.values() for path in runtime.host_paths}),
             "keep_proc": not self._ground.is_root,
             "own_network": self._options.network != "host",
+            "mtu": 0 if self._gateway is None else self._gateway.mtu,
+            "resolv_conf": gateways.resolv_conf(self._options, self._gateway),
         }
 
     def _make_stock(self, blanks: Optional[scratch.Blanks], endpoint_port: int) -> Stock:
         stock = Stock(self._options, self._ground, self._loop, self._crew, self._processes, blanks)
         stock.endpoint_port = endpoint_port
+        stock.accesses = gateways.numbers(self._options, self._ground, self._gateway)
         stock.make_plain = lambda shell: runs.make_plain_shell(
             shell, self._data_dir, self._folder_fd, self._ground.is_root
         )
@@ -128,6 +147,8 @@ class Fleet:
         if self._unremoved:
             return False
         self._crew.end()
+        if self._gateway is not None:
+            self._gateway.close()
         cgroup.remove_region(self._ground.hierarchies)
         return True
 
@@ -233,6 +254,8 @@ class Fleet:
         for path in (spec.code_root, *spec.layers):
             self._beneath(path)
         self._file_systems.check(spec.file_systems)
+        if spec.network not in self._stock.accesses:
+            raise SandboxError("launch", spec.network, 0, "Functions of this region cannot have this network.")
 
     def _beneath(self, path: str) -> str:
         """`path` relative to the data dir; that it really leads there is checked when it is opened."""

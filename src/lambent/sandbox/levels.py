@@ -11,7 +11,7 @@ import traceback
 from typing import List, Optional, Tuple
 
 from lambent.sandbox import cgroup, commands, mounts, rootless, syscalls
-from lambent.sandbox.spec import IsolationReport, Level, SandboxError, SupervisorOptions, sandbox_error
+from lambent.sandbox.spec import NO_NETWORK, IsolationReport, Level, SandboxError, SupervisorOptions, sandbox_error
 
 #: (level withheld, reason, command that mends it or "").
 Missing = Tuple[str, str, str]
@@ -32,6 +32,8 @@ class Ground:
     #: /tmp on disk images rather than in memory.
     images: bool = False
     missing: List[Missing] = dataclasses.field(default_factory=list)
+    #: What functions reach: none, egress or host.
+    network: str = NO_NETWORK
 
     @property
     def may_set_groups(self) -> bool:
@@ -47,7 +49,9 @@ class Ground:
         mode = self.hierarchies.mode
         groups = f"cgroup {mode}" if mode else "no cgroups"
         summary = f"{self.level.value}: {who}, {groups}"
-        return IsolationReport(self.level, summary, self.missing, mode, self.is_root, self.no_file_systems())
+        return IsolationReport(
+            self.level, summary, self.missing, mode, self.is_root, self.no_file_systems(), self.network
+        )
 
     def no_file_systems(self) -> str:
         """Why functions cannot have file systems, "" where they can."""

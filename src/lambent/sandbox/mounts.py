@@ -10,7 +10,7 @@ import shutil
 import stat
 from typing import Iterator, List, Sequence, Tuple
 
-from lambent.sandbox import init_program, syscalls, user
+from lambent.sandbox import init_program, network, syscalls, user
 from lambent.sandbox.spec import SandboxError
 
 TASK = "/var/task"
@@ -68,7 +68,7 @@ _MASKED_PROC = (
 )
 
 
-def etc_files() -> List[Tuple[str, str]]:
+def etc_files(resolv_conf: str) -> List[Tuple[str, str]]:
     """The generated part of /etc."""
     home = f"/home/{user.NAME}"
     return [
@@ -81,7 +81,7 @@ def etc_files() -> List[Tuple[str, str]]:
         ("group", f"root:x:0:\n{user.NAME}:x:{user.GID}:\nnogroup:x:65534:\n"),
         ("hosts", "127.0.0.1 localhost\n::1 localhost\n169.254.100.1 sandbox.localdomain sandbox\n"),
         ("hostname", "sandbox\n"),
-        ("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"),
+        ("resolv.conf", resolv_conf),
         ("nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\nservices: files\nprotocols: files\n"),
     ]
 
@@ -92,7 +92,13 @@ def isolate() -> None:
     syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_SLAVE)
 
 
-def enter_root(mount_point: str, rootfs: str, mount_points: Sequence[str], keep_proc: bool) -> None:
+def enter_root(
+    mount_point: str,
+    rootfs: str,
+    mount_points: Sequence[str],
+    keep_proc: bool,
+    resolv_conf: str = network.NO_RESOLVER,
+) -> None:
     """Make the root that every sandbox starts from and make it this process's own, for good.
 
     `mount_points` are folders to be mounted on later (the root is read-only afterwards). `keep_proc`: the host's /proc
@@ -108,7 +114,7 @@ def enter_root(mount_point: str, rootfs: str, mount_points: Sequence[str], keep_
     for folder in mount_points:
         os.makedirs(f"{mount_point}/{folder.lstrip('/')}", exist_ok=True)
     _add_programs(rootfs or "/", mount_point)
-    _add_etc(rootfs or "/", mount_point)
+    _add_etc(rootfs or "/", mount_point, resolv_conf)
     _add_devices(mount_point)
     _add_init(f"{mount_point}{INIT}")
     if keep_proc:
@@ -133,9 +139,9 @@ def _add_programs(source: str, root: str) -> None:
             bind(path, f"{root}/{name}", READ_ONLY)
 
 
-def _add_etc(source: str, root: str) -> None:
-    for name, content in etc_files():
-        with open(f"{root}/etc/{name}", "w", encoding="ascii") as file:
+def _add_etc(source: str, root: str, resolv_conf: str) -> None:
+    for name, content in etc_files(resolv_conf):
+        with open(f"{root}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(content)
     for name in _ETC_FILES:
         path = os.path.join(source, "etc", name)

@@ -14,6 +14,8 @@ RUNTIME_API_PORT = 9001
 XRAY_DAEMON_PORT = 2000
 XRAY_DAEMON = "%s:%d" % (RUNTIME_API_HOST, XRAY_DAEMON_PORT)
 LOOPBACK = "127.0.0.1"
+#: Without a way out nobody answers for names, and nobody waits for it.
+NO_RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
 _SIOCSIFFLAGS = 0x8914
 _SIOCSIFADDR = 0x8916

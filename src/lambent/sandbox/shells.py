@@ -4,7 +4,7 @@ import contextlib
 import os
 import signal
 import socket
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from lambent.sandbox import commands
 from lambent.sandbox.cgroup import Cgroup
@@ -30,13 +30,21 @@ class Run:
         self.is_condemned = False
 
 
+class Kind(NamedTuple):
+    """What a shell is made with, and cannot be given later."""
+
+    tmp_mb: int
+    #: Number of its NetworkAccess; None: no way out.
+    access: Optional[int] = None
+
+
 class Shell:
     """Namespaces, cgroup and /tmp of one sandbox, with an init in it that outlives runtime processes."""
 
-    def __init__(self, number: int, slot: int, tmp_mb: int) -> None:
+    def __init__(self, number: int, slot: int, kind: Kind) -> None:
         self.number = number
         self.slot = slot
-        self.tmp_mb = tmp_mb
+        self.kind = kind
         self.cgroup: Optional[Cgroup] = None
         # From when it is built:
         self.init_fd = -1

@@ -50,6 +50,23 @@ class RuntimeSpec:
 
 
 @dataclasses.dataclass(frozen=True)
+class NetworkAccess:
+    """What some functions reach outside; the supervisor is started with all that there are."""
+
+    #: `egress` is the region's own.
+    name: str
+    #: The public internet: all but what `closed_networks` lists.
+    internet: bool = True
+    #: Networks to be reached beside it, as 10.1.0.0/16.
+    allowed: Tuple[str, ...] = ()
+
+
+#: Names of accesses: the region's own, and none at all.
+EGRESS = "egress"
+NO_NETWORK = "none"
+
+
+@dataclasses.dataclass(frozen=True)
 class LaunchSpec:
     """One environment to be made for one function."""
 
@@ -74,6 +91,8 @@ class LaunchSpec:
     extension_environment: Dict[str, str] = dataclasses.field(default_factory=dict)
     #: True: no runtime is started yet; `start_runtime` does it, once the extensions are ready for that.
     runtime_waits: bool = False
+    #: Name of a NetworkAccess that the supervisor was started with, or `none`; "" as the region's functions have it.
+    network: str = ""
 
 
 def to_json(value: object) -> Dict[str, object]:
@@ -115,6 +134,8 @@ class IsolationReport:
     root: bool = False
     #: Why functions cannot have file systems here, "" where they can.
     no_file_systems: str = ""
+    #: What functions reach unless a VpcConfig says otherwise: none, egress or host.
+    network: str = NO_NETWORK
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +150,10 @@ class ExitStatus:
     error: str = ""
 
 
+def _network_access(fields: Dict[str, Any]) -> NetworkAccess:
+    return NetworkAccess(fields["name"], fields["internet"], tuple(fields["allowed"]))
+
+
 @dataclasses.dataclass(frozen=True)
 class SupervisorOptions:
     """What the supervisor is started with. It is given while the server is still as privileged as the supervisor."""
@@ -137,8 +162,10 @@ class SupervisorOptions:
     isolation: str
     #: Absolute; everything that is mounted for a function lies below it.
     data_dir: str
-    #: `none`: a network namespace each. `host`: the host's.
-    network: str = "none"
+    #: `none`: a network namespace each. `egress`: with a way out. `host`: the host's. `auto`: egress if it can be had.
+    network: str = NO_NETWORK
+    #: What functions may reach: the first is the region's own.
+    accesses: Tuple[NetworkAccess, ...] = (NetworkAccess(EGRESS),)
     #: `weight` (a share under contention) or `quota` (never more than MemorySize buys).
     cpu: str = "weight"
     #: Shells, and started processes for each runtime in use, that are kept ready.
@@ -155,6 +182,7 @@ def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
     fields = dict(fields)
     fields["runtimes"] = tuple(runtime_spec(runtime) for runtime in fields["runtimes"])  # type: ignore[attr-defined]
     fields["file_systems"] = _pairs(fields["file_systems"])
+    fields["accesses"] = tuple(_network_access(access) for access in fields["accesses"])  # type: ignore[attr-defined]
     return SupervisorOptions(**fields)  # type: ignore[arg-type]
 
 

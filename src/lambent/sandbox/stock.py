@@ -5,7 +5,7 @@ import time
 from typing import Any, Callable, Deque, Dict, List, Optional
 
 from lambent.sandbox import cgroup, levels, runs, scratch, user, workers
-from lambent.sandbox.shells import Phases, Shell
+from lambent.sandbox.shells import Kind, Phases, Shell
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec, SandboxError, SupervisorOptions, as_sandbox_error
 
 #: EphemeralStorage of the shells that are kept ready: Lambda's default.
@@ -44,6 +44,8 @@ class Stock:
         self._blanks = blanks
         self._runtimes = {runtime.name: runtime for runtime in options.runtimes}
         self.endpoint_port = 0
+        #: Number of each NetworkAccess by the name that a launch gives it; None: no way out.
+        self.accesses: Dict[str, Optional[int]] = {"": None}
         self.phases = Phases()
         self.is_closed = False
         #: What to do with a shell that is ready for a launch, a launch that fails, a shell to throw away, trouble.
@@ -120,7 +122,7 @@ class Stock:
                 shells.remove(shell)
 
     def _take_ready(self, spec: LaunchSpec) -> Optional[Shell]:
-        if spec.tmp_mb != POOLED_TMP_MB:
+        if self._kind_of(spec) != self._pooled():
             return None
         runtime = self._runtimes[spec.runtime]
         if not spec.plain_exec:
@@ -130,6 +132,13 @@ class Stock:
                 return started.popleft()
         # First come, first served: nobody overtakes those who wait.
         return self.idle.popleft() if self.idle and not self.waiting else None
+
+    def _kind_of(self, spec: LaunchSpec) -> Kind:
+        return Kind(spec.tmp_mb, self.accesses[spec.network])
+
+    def _pooled(self) -> Kind:
+        """The kind that is kept ready: what most functions need."""
+        return Kind(POOLED_TMP_MB, self.accesses[""])
 
     def _may_start_early(self, runtime: RuntimeSpec) -> bool:
         # Without namespaces a process is confined to its function's files when it starts: it cannot come first.
@@ -170,15 +179,15 @@ class Stock:
             return False
         return True
 
-    def _wanted(self) -> Optional[int]:
-        """Size of /tmp of the shell that is missing most; those who wait come first."""
-        missing = [request.spec.tmp_mb for request in self.waiting]
+    def _wanted(self) -> Optional[Kind]:
+        """The kind of shell that is missing most; those who wait come first."""
+        missing = [self._kind_of(request.spec) for request in self.waiting]
         keep = self._options.pool_size if self._ground.has_namespaces else 0
         keep += sum(max(0, self._target(name) - len(shells)) for name, shells in self.started.items())
-        missing += [POOLED_TMP_MB] * max(0, keep - len(self.idle))
+        missing += [self._pooled()] * max(0, keep - len(self.idle))
         for shell in self.building.values():
-            if shell.tmp_mb in missing:
-                missing.remove(shell.tmp_mb)
+            if shell.kind in missing:
+                missing.remove(shell.kind)
         return missing[0] if missing else None
 
     def _fail_all(self, error: SandboxError) -> None:
@@ -216,13 +225,15 @@ class Stock:
             self.make_plain(shell)
             self._on_ready(shell)
             return
-        blanks = [self._blanks.image(shell.tmp_mb)] if self._blanks is not None else []
+        blanks = [self._blanks.image(shell.kind.tmp_mb)] if self._blanks is not None else []
         worker = self._crew.builder()
         self.building[shell.number] = shell
         worker.building.append(shell.number)
         request = {
             "build": shell.number,
-            "tmp_mb": shell.tmp_mb,
+            "tmp_mb": shell.kind.tmp_mb,
+            "access": shell.kind.access,
+            "slot": shell.slot,
             "own_network": self._options.network != "host",
             "endpoint_port": self.endpoint_port,
             "groups": self._ground.may_set_groups,
@@ -253,7 +264,7 @@ class Stock:
             self.on_discard(shell)
             return
         for request in self.waiting:
-            if request.spec.tmp_mb == shell.tmp_mb:
+            if self._kind_of(request.spec) == shell.kind:
                 self.waiting.remove(request)
                 self.on_match(shell, request)
                 break
@@ -271,7 +282,7 @@ class Stock:
 
     def _on_unmade(self, shell: Shell, error: SandboxError) -> None:
         for request in self.waiting:
-            if request.spec.tmp_mb == shell.tmp_mb:
+            if self._kind_of(request.spec) == shell.kind:
                 self.waiting.remove(request)
                 self.on_failure(request, error)
                 break

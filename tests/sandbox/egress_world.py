@@ -1,0 +1,160 @@
+"""A host and an internet of the test's own: network namespaces that no packet leaves.
+
+Helper of the tests of egress; run as root, in a process that may move into new namespaces. `Internet` answers at each
+of its addresses: TCP 80 with the address that it was asked from, UDP 7777 with what it got, and DNS at 10.53.0.53.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import socket
+import struct
+import time
+
+from lambent.sandbox import levels, routing, syscalls
+from lambent.sandbox.netlink import ROUTE, Netlink
+
+#: The host's own addresses there, its public one first.
+HOST = ("203.0.113.2", "10.20.30.40")
+ROUTER = "203.0.113.1"
+PUBLIC = "198.51.100.10"
+RESOLVER = "10.53.0.53"
+CLOSED = ("10.9.0.5", "192.168.7.7", "172.16.5.5", "100.100.100.200", "169.254.169.254", "168.63.129.16", "192.0.0.192")
+NAME = "service.example"
+
+
+def claim_outside(data_dir: str) -> socket.socket:
+    """A region's sign of life for those outside, whose sweep would not see it from another network namespace."""
+    sign = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    sign.bind("\0" + levels.region_tag(data_dir))
+    return sign
+
+
+def new_host(resolv_conf: str = f"nameserver {RESOLVER}\n") -> int:
+    """Move this process into a host of its own, joined to an internet; the pid that is the internet.
+
+    Its resolver is what `resolv_conf` says.
+    """
+    syscalls.unshare(syscalls.CLONE_NEWNET | syscalls.CLONE_NEWNS)
+    syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
+    path = f"/tmp/resolv-{os.getpid()}"
+    with open(path, "w") as file:
+        file.write(resolv_conf)
+    os.close(os.open(path, os.O_RDONLY))
+    tree = syscalls.clone_tree(path)
+    syscalls.attach_tree(tree, os.path.realpath("/etc/resolv.conf"))
+    os.close(tree)
+    os.unlink(path)
+    for name in ("ip_forward", "conf/default/forwarding"):
+        with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
+            file.write("0")
+    read_end, write_end = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _be_internet(write_end)
+        finally:
+            os._exit(1)
+    os.read(read_end, 1)
+    namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    with Netlink(ROUTE) as host:
+        host.ask([routing.up(1), routing.pair("wan0", 10, "inet0", 10, namespace, 1500)])
+        host.ask([routing.address(10, HOST[0], 24), routing.address(10, HOST[1], 32), routing.up(10)])
+    os.close(namespace)
+    os.kill(pid, signal.SIGUSR1)
+    os.read(read_end, 1)
+    with Netlink(ROUTE) as host:
+        host.ask([routing.route(10, None, ROUTER)])
+    os.close(read_end)
+    os.close(write_end)
+    return pid
+
+
+def _be_internet(ready: int) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    os.write(ready, b"1")
+    signal.sigwait([signal.SIGUSR1])
+    with Netlink(ROUTE) as routes:
+        routes.ask([routing.up(1), routing.address(10, ROUTER, 24), routing.up(10)])
+        routes.ask([routing.address(1, each, 32) for each in (PUBLIC, RESOLVER, *CLOSED)])
+        # So that nothing but a filter keeps answers from coming back.
+        routes.ask([routing.route(10, None, HOST[0])])
+    _serve(ready)
+
+
+def _serve(ready: int) -> None:
+    ports = ((socket.SOCK_STREAM, 80), (socket.SOCK_DGRAM, 7777), (socket.SOCK_STREAM, 53), (socket.SOCK_DGRAM, 53))
+    selector = selectors.DefaultSelector()
+    for kind, port in ports:
+        sock = socket.socket(socket.AF_INET, kind)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((RESOLVER if port == 53 else "", port))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(64)
+        selector.register(sock, selectors.EVENT_READ, port)
+    os.write(ready, b"1")
+    os.close(ready)
+    while True:
+        for key, _ in selector.select():
+            _answer(key.fileobj, key.data)
+
+
+def _answer(sock: socket.socket, port: int) -> None:
+    if sock.type == socket.SOCK_DGRAM:
+        data, client = sock.recvfrom(65535)
+        sock.sendto(_resolve(data) if port == 53 else data, client)
+        return
+    connection, client = sock.accept()
+    with connection:
+        if port == 53:
+            size = int.from_bytes(connection.recv(2), "big")
+            answer = _resolve(connection.recv(size))
+            connection.sendall(len(answer).to_bytes(2, "big") + answer)
+        else:
+            connection.sendall(client[0].encode())
+
+
+def _resolve(question: bytes) -> bytes:
+    """The public server's address, whatever the name; none of IPv6."""
+    at = 12
+    while question[at]:
+        at += 1 + question[at]
+    body = question[12 : at + 5]
+    wants_address = question[at + 1 : at + 3] == b"\0\1"
+    answer = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton(PUBLIC) if wants_address else b""
+    return question[:2] + struct.pack(">HHHHH", 0x8180, 1, int(wants_address), 0, 0) + body + answer
+
+
+def listen_on_host(port: int) -> socket.socket:
+    """Something of the host's that functions are not to reach, at all its addresses."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("", port))
+    sock.listen(64)
+    return sock
+
+
+def connects(address: str, port: int = 80) -> str:
+    """Source of an expression that a probe evaluates: what came over a connection, or why there was none."""
+    return f"""
+def attempt():
+    sock = socket.socket()
+    sock.settimeout(1.0)
+    try:
+        sock.connect(({address!r}, {port}))
+        return sock.recv(100).decode()
+    except OSError as error:
+        return type(error).__name__
+result = attempt()
+"""
+
+
+def wait_gone(path: str, seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return not os.path.exists(path)
