@@ -1,4 +1,4 @@
-"""What the Python runtime does around a snapshot, in real forks: hooks in AWS's order, and random state of each one's own."""
+"""What the Python runtime does around a snapshot, in real forks: hooks in order, and random state of each one's own."""
 
 from __future__ import annotations
 
