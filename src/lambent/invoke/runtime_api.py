@@ -75,6 +75,7 @@ class HttpRuntime(Service):
         self._request_id = b""
         #: The one that brings a streamed response.
         self._source: Connection | None = None
+        self._paused: Connection | None = None
         self._next: Answer = b""
         #: How the invocation under way ended, told to the environment when the runtime asks for the next.
         self._ending: Callable[[], None] | None = None
@@ -103,12 +104,15 @@ class HttpRuntime(Service):
             self._end()
 
     def pause(self) -> None:
-        if self._source is not None:
-            self._source.pause()
+        self._paused = self._source
+        if self._paused is not None:
+            self._paused.pause()
 
     def resume(self) -> None:
-        if self._source is not None:
-            self._source.resume()
+        # The response may have come to its end since, and the connection to be wanted for what follows.
+        paused, self._paused = self._paused, None
+        if paused is not None:
+            paused.resume()
 
     def close(self) -> None:
         """Idempotent."""
