@@ -130,6 +130,8 @@ class PlainSandbox:
             self.runtime_api.setblocking(False)
             self.runtime_api_address = f"127.0.0.1:{self.runtime_api.getsockname()[1]}"
         self.log_fd = self.output_fd = -1
+        self.extension_fds: list[int] = []
+        self.extensions_exited: list[asyncio.Future[ExitStatus]] = []
         self.peak = 30 * 1024 * 1024
         #: What happened to it, in order.
         self.history: list[str] = []
@@ -195,6 +197,14 @@ class PlainSandbox:
         self.history.append(f"kill: {reason}")
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+
+    def terminate(self, *, kill: bool) -> None:
+        self.history.append("terminate")
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
+
+    async def start_runtime(self) -> None:
+        raise AssertionError("The runtime was not to wait.")
 
     async def restart(self) -> None:
         if self._launcher.restart_error is not None:

@@ -87,7 +87,7 @@ async def main():
             await waiting.start_runtime()
         except SandboxError as error:
             answers["twice"] = str(error)
-        waiting.terminate()
+        waiting.terminate(kill=False)
         answers["ended"] = (await asyncio.wait_for(waiting.exited, 10)).code
         answers["goes on"] = waiting.extensions_exited[0].done()
         refused = []

@@ -23,10 +23,12 @@ from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.credentials_api import CredentialsApi
 from lambent.invoke.errors import ServiceException
+from lambent.invoke.extension_host import ExtensionHost
+from lambent.invoke.extensions import Extensions, invoke_event
 from lambent.invoke.faults import ERROR, FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Sandbox
 from lambent.invoke.http import SandboxApi
-from lambent.invoke.launch import CREDENTIALS_S, Blueprint, Starter, entrypoint_fault
+from lambent.invoke.launch import CREDENTIALS_S, Blueprint, LaunchFault, Starter, entrypoint_fault
 from lambent.invoke.logs import LogStream, OutputReader, Share
 from lambent.invoke.outflow import Outflow
 from lambent.invoke.records import RuntimeDone
@@ -34,8 +36,11 @@ from lambent.invoke.report import Reporter, billed_ms, log_stream_name
 from lambent.invoke.runtime_api import HttpRuntime
 from lambent.invoke.states import (
     ANSWERED,
+    AT_WORK,
     BUSY,
+    FINISHING,
     FROZEN,
+    INITIALISING,
     INVOKED,
     READY,
     STOPPED,
@@ -139,7 +144,7 @@ class Services:
 
 
 class Environment:
-    """Implements channel.RuntimeEvents; everything runs on the event loop."""
+    """Implements channel.RuntimeEvents and extension_host.HostEvents; everything runs on the event loop."""
 
     def __init__(
         self,
@@ -204,10 +209,16 @@ class Environment:
         #: Init time that the first invocation reports, None once it has (or where init failed).
         self.init_ms: float | None = None
 
-        # One runtime process
+        # One runtime process and its extensions
         self._link: RuntimeLink | None = None
         self._generation = 0
         self._init_at = 0.0
+        self._is_runtime_ready = False
+        self._host: ExtensionHost | None = None
+        #: None: there are none, external or internal.
+        self._extensions: Extensions | None = None
+        #: Set while those of the last runtime process are being shut down.
+        self._leaving: Future[None] | None = None
 
         # One invocation. Invariant: `_job` is set iff the state is BUSY, FINISHING, RESETTING or REINIT.
         self._job: Job | None = None
@@ -279,8 +290,26 @@ class Environment:
         assert sandbox is not None
         assert blueprint is not None
         self._generation += 1
+        self._is_runtime_ready = False
         sandbox.exited.add_done_callback(self._exit_watcher(self._generation))
+        self._attach_output(sandbox)
+        if self._api is not None:
+            names = () if blueprint.extension_fault else blueprint.extensions
+            self._host = ExtensionHost(sandbox, self._api, self.function, names, self)
+            self._extensions = self._host.extensions if blueprint.extensions else None
+            self._api.listen()
+        if blueprint.extension_fault is not None and self._extensions is not None:
+            self._fail_launch(self._extensions, blueprint.extension_fault)
+        elif self._extensions is None:
+            self._connect(sandbox, blueprint)
+
+    def _attach_output(self, sandbox: Sandbox) -> None:
         self._output.attach(sandbox.log_fd, sandbox.output_fd)
+        for fd in sandbox.extension_fds:
+            self._output.attach_extension(fd)
+
+    def _connect(self, sandbox: Sandbox, blueprint: Blueprint) -> None:
+        """Talk to the runtime's process, which is there."""
         if sandbox.channel is not None:
             self._link = FrameChannel(self._services.loop, sandbox.channel, self)
         else:
@@ -295,8 +324,57 @@ class Environment:
                 self._initialization,
             )
         )
-        if self._api is not None:
-            self._api.listen()
+
+    async def _start_waiting(self, sandbox: Sandbox, blueprint: Blueprint, generation: int) -> None:
+        """Start the runtime's process, now that the extensions are there."""
+        try:
+            if not blueprint.runtime.framed:
+                # It may call before this learns that it was started.
+                self._connect(sandbox, blueprint)
+            async with asyncio.timeout(START_LIMIT_S):
+                await sandbox.start_runtime()
+            if generation == self._generation and self.state in INITIALISING:
+                self._attach_output(sandbox)
+                if self._link is None:
+                    self._connect(sandbox, blueprint)
+        except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
+            if generation == self._generation and self.state in INITIALISING:
+                self.runtime_bug(error)
+
+    # ---- extensions ----
+
+    def extension_joined(self) -> None:
+        assert self._host is not None
+        self._extensions = self._host.extensions
+
+    def extensions_registered(self) -> None:
+        sandbox, blueprint = self._sandbox, self._blueprint
+        if self.state not in INITIALISING or sandbox is None or blueprint is None:
+            return
+        if blueprint.runtime_waits:
+            work = self._start_waiting(sandbox, blueprint, self._generation)
+            self._owner.spawn(work, f"start runtime {self.id[:8]}")
+        else:
+            self._connect(sandbox, blueprint)
+
+    def extensions_at_rest(self) -> None:
+        if self._is_runtime_ready and self.state in INITIALISING:
+            self._initialised(self._clock.monotonic())
+        elif self.state is FINISHING:
+            self._output.drain()
+            self._output.flush()
+            self._end_invocation(self._clock.monotonic())
+
+    def extension_failed(self, error_type: str, words: str) -> None:
+        if self.state in AT_WORK:
+            request_id = self._job.invocation.request_id if self._job else ""
+            self._fail(faults.extension_failed(request_id, error_type, words), f"an extension failed: {words}")
+        elif self.state in (READY, FROZEN):
+            self._lose_idle(f"an extension failed while idle: {words}")
+
+    def _fail_launch(self, extensions: Extensions, fault: LaunchFault) -> None:
+        extensions.fail_launch(fault.name, fault.kind)
+        self.extension_failed("Extension.LaunchError", fault.words)
 
     # ---- one invocation ----
 
@@ -326,6 +404,10 @@ class Environment:
         """A new runtime process in the same sandbox, then init as part of the invocation."""
         sandbox = self._sandbox
         assert sandbox is not None
+        if self._leaving is not None:
+            await self._leaving
+        if self._sandbox is None:
+            return  # destroyed meanwhile
         self._output.detach()
         if self._api is not None:
             self._api.suspend()
@@ -344,11 +426,15 @@ class Environment:
         """Hand the invocation to the runtime. `spent_s` of its time went into an init."""
         invocation = job.invocation
         wall = self._write_start(invocation, started_at)
+        deadline_ms = int((wall + self._timeout_s - spent_s) * 1000)
+        if self._extensions is not None:
+            event = invoke_event(deadline_ms, invocation.request_id, invocation.invoked_arn, self._trace_id)
+            self._extensions.begin(event)
         assert self._link is not None
         self._link.invoke(
             (
                 invocation.request_id,
-                str(int((wall + self._timeout_s - spent_s) * 1000)),
+                str(deadline_ms),
                 invocation.invoked_arn,
                 self._trace_id,
                 invocation.client_context,
@@ -374,31 +460,36 @@ class Environment:
     # ---- what the runtime tells ----
 
     def runtime_ready(self) -> None:
-        now = self._clock.monotonic()
-        if self.state is State.INIT:
+        if self._is_runtime_ready or self.state not in INITIALISING:
+            self.runtime_misbehaved("it said that it was ready twice")
+            return
+        self._is_runtime_ready = True
+        self._chronicle.init_runtime_done(self._clock.now(), self._init_phase(), _NONE)
+        if self._host is not None:
+            self._host.extensions.close_registration()
+        if self._extensions is None or self._extensions.are_at_rest:
+            self._initialised(self._clock.monotonic())
+
+    def _initialised(self, now: float) -> None:
+        """The runtime and every extension wait for an invocation."""
+        state = self.state
+        assert self._sandbox is not None
+        self._sandbox.limit_cpu()
+        self._report_init(now, _NONE, logged=state is State.INIT and self._initialization != "on-demand")
+        self._move(Event.INITIALISED)
+        if state is State.INIT:
             self.init_ms = int((now - self._init_at) * 1e6) / 1000
-            self._end_init()
-            self._report_init("init", now, Outcome(b"", SUCCESS), logged=self._initialization != "on-demand")
             # What starts next is charged with what this one took so far, not with a guess.
             self._sample_memory(now)
             self._rest(now)
             self._owner.environment_usable(self)
-        elif self.state is State.REINIT:
-            self._end_init()
-            self._report_init("invoke", now, Outcome(b"", SUCCESS), logged=False)
+        else:
             assert self._job is not None
             # The timer set for the init goes on: one timeout covers both.
             self._begin(self._job, self._init_at, spent_s=now - self._init_at)
-        else:
-            self.runtime_misbehaved("it said that it was ready twice")
-
-    def _end_init(self) -> None:
-        assert self._sandbox is not None
-        self._sandbox.limit_cpu()
-        self._move(Event.INITIALISED)
 
     def runtime_init_failed(self, error_type: str, payload: bytes) -> None:
-        if self.state in (State.INIT, State.REINIT):
+        if self.state in INITIALISING:
             self._fail(Outcome(payload, FAILURE, error_type), "init failed")
         else:
             self.runtime_misbehaved("it reported a failed init after its init")
@@ -458,7 +549,7 @@ class Environment:
         assert sandbox is not None
         if self.state in (READY, FROZEN):
             self._lose_idle(reason)
-        elif self.state in (State.INIT, BUSY, State.REINIT) and not sandbox.exited.done():
+        elif self.state in AT_WORK and not sandbox.exited.done():
             generation = self._generation
             self._services.loop.call_later(_EXIT_STATUS_S, self._no_exit_status, generation, reason)
 
@@ -473,7 +564,7 @@ class Environment:
         self._owner.environment_broke(self, job)
 
     def _no_exit_status(self, generation: int, reason: str) -> None:
-        if generation == self._generation and self.state in (State.INIT, BUSY, State.REINIT):
+        if generation == self._generation and self.state in AT_WORK:
             self._fail(self._exit_outcome(None), reason)
 
     def _exit_watcher(self, generation: int) -> Callable[[Future[ExitStatus]], None]:
@@ -487,12 +578,12 @@ class Environment:
         return on_exit
 
     def _on_exit(self, status: ExitStatus | None) -> None:
-        if self._link is not None and self.state in (State.INIT, BUSY, State.REINIT):
+        if self._link is not None and self.state in AT_WORK:
             self._link.drain()
-        if status is not None and status.error and self.state in (State.INIT, State.REINIT):
+        if status is not None and status.error and self.state in INITIALISING:
             # It died on the way to the runtime's first instruction: nothing that the function did.
             self.runtime_bug(RuntimeError(status.error))
-        elif self.state in (State.INIT, BUSY, State.REINIT):
+        elif self.state in AT_WORK:
             self._fail(self._exit_outcome(status), "its runtime exited")
         elif self.state in (READY, FROZEN):
             self._lose_idle("its runtime exited while idle")
@@ -508,7 +599,7 @@ class Environment:
 
     def runtime_misbehaved(self, reason: str) -> None:
         log.info("%r is reset: %s", self, reason)
-        if self.state in (State.INIT, BUSY, State.REINIT):
+        if self.state in AT_WORK:
             self._fail(self._exit_outcome(None), reason)
         elif self.state in (READY, FROZEN):
             self._lose_idle(reason)
@@ -522,8 +613,22 @@ class Environment:
             # Its last words, read after its end: whoever waits for an environment must not be given to it.
             self._fail(outcome, "its runtime exited after its answer")
             return
-        self._runtime_done(outcome, self._clock.monotonic())
-        self._end_invocation(self._runtime_done_at)
+        now = self._clock.monotonic()
+        self._runtime_done(outcome, now)
+        if self._extensions is None or self._extensions.are_at_rest:
+            self._end_invocation(now)
+            return
+        self._move(Event.RESPONDED)
+        assert self._job is not None
+        if not self._job.invocation.log_tail:
+            # Who asked for the log waits for its end, which the REPORT line is.
+            self._respond_early(self._job, now)
+
+    def _respond_early(self, job: Job, now: float) -> None:
+        """The client does not wait for extensions: the record that it gets tells of the invocation so far."""
+        duration_ms = self._duration_ms(self._outcome, now)
+        record = self._record(job.invocation, self._outcome, duration_ms, self.init_ms, now)
+        self._respond(job, self._outcome, record)
 
     def _runtime_done(self, outcome: Outcome, now: float) -> None:
         job = self._job
@@ -564,16 +669,23 @@ class Environment:
         """The runtime is of no further use. Its sandbox with /tmp is."""
         now = self._clock.monotonic()
         state = self.state
-        self._stop_runtime(reason)
-        if state in (State.INIT, State.REINIT):
+        assert self._sandbox is not None
+        self._stop_runtime(self._sandbox, reason, "timeout" if outcome.status == TIMEOUT else "failure")
+        if state in INITIALISING:
             self._output.drain()
             self._output.flush()
-            self._report_init("init" if state is State.INIT else "invoke", now, outcome, logged=True)
+            if not self._is_runtime_ready:
+                self._chronicle.init_runtime_done(self._clock.now(), self._init_phase(), outcome)
+            self._report_init(now, outcome, logged=True)
         if state is State.REINIT:
             # As on AWS, an invocation whose init fails starts after it, only to end.
             assert self._job is not None
             self._write_start(self._job.invocation, self._init_at)
-        if state is not State.INIT:
+        if state is FINISHING:
+            # The runtime had done its part; who waits for the log only gets its answer.
+            assert self._job is not None
+            self._respond_early(self._job, now)
+        elif state is not State.INIT:
             self._runtime_done(outcome, now)
         self._move(Event.FAILED)
         self._timers.set(self._timer, min(now + self._services.idle_timeout, self.old_at))
@@ -637,13 +749,14 @@ class Environment:
 
     def _respond(self, job: Job, outcome: Outcome, record: InvocationRecord) -> None:
         """Give the client its result, once."""
+        tail = self._stream.take_tail() if job.invocation.log_tail else None
+        if job.done.done():
+            return
         if job.invocation.stream is not None:
             outcome = self._streamed(job.invocation.stream, outcome)
-        tail = self._stream.take_tail() if job.invocation.log_tail else None
-        if not job.done.done():
-            error = None if outcome.status == SUCCESS else "Unhandled"
-            content_type = "" if self._outflow is None else self._outflow.content_type
-            job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record, content_type))
+        error = None if outcome.status == SUCCESS else "Unhandled"
+        content_type = "" if self._outflow is None else self._outflow.content_type
+        job.done.set_result(InvokeResult(outcome.payload, error, self.function.version, tail, record, content_type))
 
     def _streamed(self, stream: ResponseSink, outcome: Outcome) -> Outcome:
         """What is left to tell at the end to somebody who took the response piece by piece."""
@@ -671,7 +784,8 @@ class Environment:
 
     def _lose_idle(self, reason: str) -> None:
         """Nobody waits for it; the next invocation starts another runtime."""
-        self._stop_runtime(reason)
+        assert self._sandbox is not None
+        self._stop_runtime(self._sandbox, reason, "failure")
         self._move(Event.FAILED)
         if self.provisioned:
             # It is not ready any more, and something that is takes its place.
@@ -679,12 +793,36 @@ class Environment:
         else:
             self._timers.set(self._timer, min(self._clock.monotonic() + self._services.idle_timeout, self.old_at))
 
-    def _stop_runtime(self, reason: str) -> None:
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        assert self._sandbox is not None
-        self._sandbox.kill(reason)
+    def _stop_runtime(self, sandbox: Sandbox, reason: str, word: str) -> None:
+        """`word`: what extensions are told."""
+        runs = self._close_link(sandbox)
+        host, extensions = self._host, self._extensions
+        self._host = self._extensions = None
+        if host is not None:
+            host.retire()
+        if host is None or extensions is None:
+            sandbox.kill(reason)
+        else:
+            self._leaving = self._services.loop.create_future()
+            self._owner.spawn(self._leave(sandbox, host, reason, word, runs), f"leave {self.id[:8]}")
+
+    def _close_link(self, sandbox: Sandbox) -> bool:
+        """Returns whether there is a process at its other end, or one that waits to be spoken to."""
+        if self._link is None:
+            return sandbox.output_fd >= 0
+        self._link.close()
+        self._link = None
+        return True
+
+    async def _leave(self, sandbox: Sandbox, host: ExtensionHost, reason: str, word: str, runtime_runs: bool) -> None:
+        """The shutdown phase, after which nothing in the sandbox lives."""
+        leaving = self._leaving
+        assert leaving is not None
+        try:
+            await host.shut_down(self._clock, word, runtime_runs=runtime_runs)
+        finally:
+            sandbox.kill(reason)
+            leaving.set_result(None)
 
     def destroy(self, reason: str) -> None:
         """Dead from now on; the sandbox goes in the background. Idempotent."""
@@ -692,28 +830,38 @@ class Environment:
             return
         self._move(Event.DESTROYED)
         self._timers.forget(self._timer)
-        self._output.close()
         if self._outflow is not None:
             self._outflow.close()
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        if self._api is not None:
-            self._api.close()
-        if self._daemon is not None:
-            self._daemon.close()
         sandbox, self._sandbox = self._sandbox, None
-        if sandbox is not None:
-            if sandbox.endpoint is not None:
-                self._services.detach_endpoint(sandbox.id)
+        if sandbox is None:
+            self._release()
+        else:
+            if self._extensions is not None:
+                self._stop_runtime(sandbox, reason, "spindown")
+            if self._leaving is None or self._leaving.done():
+                self._close_link(sandbox)
+                self._release()
             self._owner.spawn(self._destroy_sandbox(sandbox, reason), f"destroy {self.id[:8]}")
-        self._stream.close()
         job, self._job = self._job, None
         if job is not None and not job.done.done():
             job.done.set_exception(ServiceException.of(job.invocation.request_id))
 
-    @staticmethod
-    async def _destroy_sandbox(sandbox: Sandbox, reason: str) -> None:
+    def _release(self) -> None:
+        """Let go of what its processes used while they lived."""
+        self._output.close()
+        if self._api is not None:
+            self._api.close()
+        if self._daemon is not None:
+            self._daemon.close()
+        self._stream.close()
+
+    async def _destroy_sandbox(self, sandbox: Sandbox, reason: str) -> None:
+        if self._leaving is not None and not self._leaving.done():
+            # Extensions still print, and send what they gathered.
+            await self._leaving
+            self._release()
+        if sandbox.endpoint is not None:
+            self._services.detach_endpoint(sandbox.id)
         await sandbox.destroy(reason)
 
     # ---- small parts ----
@@ -738,7 +886,7 @@ class Environment:
             self.runtime_bug(error)
 
     def _at_deadline(self, state: State, now: float) -> None:
-        if state in (BUSY, State.REINIT):
+        if state in (BUSY, FINISHING, State.REINIT):
             assert self._job is not None
             self._fail(faults.timed_out(self._job.invocation.request_id, self._timeout_s), "it ran into its timeout")
         elif state is State.INIT:
@@ -760,10 +908,17 @@ class Environment:
         except KeyError:
             raise IllegalTransition(self.state, event) from None
 
-    def _report_init(self, phase: str, now: float, outcome: Outcome, *, logged: bool) -> None:
+    def _init_phase(self) -> str:
+        return "init" if self.state is State.INIT else "invoke"
+
+    def _report_init(self, now: float, outcome: Outcome, *, logged: bool) -> None:
+        """Of the init that ends here."""
         wall = self._clock.now()
-        self._chronicle.init_runtime_done(wall, phase, outcome)
-        self._chronicle.init_report(wall, phase, (now - self._init_at) * 1000, outcome, logged=logged)
+        for extension in self._extensions or ():
+            self._chronicle.extension(
+                wall, extension.name, extension.phase.value, extension.events, extension.error_type
+            )
+        self._chronicle.init_report(wall, self._init_phase(), (now - self._init_at) * 1000, outcome, logged=logged)
 
     def _sample_memory(self, now: float) -> None:
         if self._sandbox is not None:

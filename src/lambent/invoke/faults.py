@@ -98,12 +98,23 @@ def response_too_large(most_bytes: int = MAX_PAYLOAD) -> Outcome:
     return Outcome(_payload(kind, message), ERROR, kind)
 
 
+def extension_failed(request_id: str, kind: str, words: str) -> Outcome:
+    """An extension ended or could not be started, and the environment with it."""
+    return Outcome(_payload(kind, f"RequestId: {request_id} Error: {words}"), FAILURE, kind)
+
+
 def exit_words(status: ExitStatus | None) -> str:
+    words = process_words(status)
+    return f"Runtime exited with error: {words}" if words else "Runtime exited without providing a reason"
+
+
+def process_words(status: ExitStatus | None) -> str:
+    """How a process ended, "" where it did so in good order or nobody knows."""
     if status is None or (status.code == 0 and status.signal is None):
-        return "Runtime exited without providing a reason"
+        return ""
     if status.signal is not None:
-        return f"Runtime exited with error: signal: {_SIGNAL_WORDS.get(status.signal, f'signal {status.signal}')}"  # type: ignore[call-overload]
-    return f"Runtime exited with error: exit status {status.code}"
+        return f"signal: {_SIGNAL_WORDS.get(status.signal, f'signal {status.signal}')}"  # type: ignore[call-overload]
+    return f"exit status {status.code}"
 
 
 def _payload(error_type: str, message: str) -> bytes:

@@ -5,15 +5,34 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from lambent.invoke.extension_host import path_of
+from lambent.invoke.extensions import MOST
 from lambent.invoke.host import Runtimes, Sandbox
 from lambent.ports import CredentialIssuer, Credentials, FunctionVersion
-from lambent.runtimes.environment import CredentialsEndpoint, needs_plain_exec, process_environment, relocated
+from lambent.runtimes.environment import (
+    CredentialsEndpoint,
+    extension_environment,
+    needs_plain_exec,
+    process_environment,
+    relocated,
+)
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 
 #: The longest that temporary credentials of a role may last. An environment is replaced before its own run out.
 CREDENTIALS_S = 12 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchFault:
+    """Why an extension cannot be started: which, AWS's short type for it, and its words."""
+
+    name: str
+    kind: str
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +42,26 @@ class Blueprint:
     function: FunctionVersion
     runtime: RuntimeSpec
     plain_exec: bool
+    #: Files of /opt/extensions, by name.
+    extensions: tuple[str, ...] = ()
+    #: What keeps them from being started, if anything does.
+    extension_fault: LaunchFault | None = None
 
     @classmethod
     def of(cls, function: FunctionVersion, runtimes: Runtimes) -> Blueprint:
         plain = needs_plain_exec(function.environment, function.code_root, function.layers)
-        return cls(function, runtimes.find(function.runtime), plain)
+        extensions = find_extensions(function.layers)
+        names = tuple(sorted(extensions))
+        return cls(function, runtimes.find(function.runtime), plain, names, launch_fault(extensions))
 
     @property
     def by_exec(self) -> bool:
         return self.plain_exec or self.runtime.start == "exec"
+
+    @property
+    def runtime_waits(self) -> bool:
+        """Whether the runtime's process is started after the extensions registered; another waits for its INIT."""
+        return bool(self.extensions) and self.by_exec
 
 
 def entrypoint_fault(function: FunctionVersion) -> str:
@@ -44,6 +74,33 @@ def entrypoint_fault(function: FunctionVersion) -> str:
         place = "/var/task" if found[0].parent == function.code_root else "/opt"
         return f"fork/exec {place}/bootstrap: permission denied"
     return ""
+
+
+def find_extensions(layers: Sequence[Path]) -> dict[str, Path]:
+    """By name, every file that merged layers show in /opt/extensions."""
+    found: dict[str, Path] = {}
+    for layer in layers:
+        folder = layer / "extensions"
+        if folder.is_symlink() or not folder.is_dir():
+            if folder.is_symlink() or folder.exists():
+                # What stands where the folder was hides it.
+                found.clear()
+            continue
+        for path in folder.iterdir():
+            found.pop(path.name, None)
+            if path.is_symlink() or not path.is_dir():
+                found[path.name] = path
+    return found
+
+
+def launch_fault(extensions: Mapping[str, Path]) -> LaunchFault | None:
+    if len(extensions) > MOST:
+        return LaunchFault(sorted(extensions)[MOST], "TooManyExtensions", f"Extension limit ({MOST}) reached")
+    for name, path in sorted(extensions.items()):
+        # A link leads somewhere in the sandbox; whether that can be started is seen there.
+        if not path.is_symlink() and not path.stat().st_mode & 0o111:
+            return LaunchFault(name, "PermissionDenied", f"fork/exec {path_of(name)}: permission denied")
+    return None
 
 
 def _daemon_of(sandbox: Sandbox) -> str:
@@ -81,6 +138,7 @@ class Starter:
         initialization_type: str,
     ) -> LaunchSpec:
         function = blueprint.function
+        extensions = () if blueprint.extension_fault else blueprint.extensions
         variables = (
             process_environment(
                 function,
@@ -89,7 +147,7 @@ class Starter:
                 endpoint_url=self._endpoint_url,
                 initialization_type=initialization_type,
             )
-            if blueprint.by_exec
+            if blueprint.by_exec or extensions
             else {}
         )
         return LaunchSpec(
@@ -100,8 +158,11 @@ class Starter:
             file_systems=function.file_systems,
             memory_mb=function.memory_mb,
             tmp_mb=function.tmp_mb,
-            environment=variables,
+            environment=variables if blueprint.by_exec else {},
             plain_exec=blueprint.plain_exec,
+            extensions=extensions,
+            extension_environment=extension_environment(variables) if extensions else {},
+            runtime_waits=blueprint.runtime_waits,
         )
 
     def init_body(

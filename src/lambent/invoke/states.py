@@ -88,6 +88,11 @@ def advance(state: State, event: Event) -> State:
         raise IllegalTransition(state, event) from None
 
 
+INITIALISING = (State.INIT, State.REINIT)
+#: Its processes have something to do, and may fail at it.
+AT_WORK = (State.INIT, State.BUSY, State.FINISHING, State.REINIT)
+
 # What every invocation touches, as plain names: until Python 3.12 an enum's attribute costs ten times as much.
 READY, BUSY, FROZEN, STOPPED = State.READY, State.BUSY, State.FROZEN, State.STOPPED
+FINISHING = State.FINISHING
 INVOKED, ANSWERED = Event.INVOKED, Event.ANSWERED

@@ -49,6 +49,17 @@ _START_NAMES = frozenset(
         "SSL_CERT_FILE",
     }
 )
+_NOT_FOR_EXTENSIONS = frozenset(
+    {
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_XRAY_CONTEXT_MISSING",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "LAMBDA_RUNTIME_DIR",
+        "LAMBDA_TASK_ROOT",
+    }
+)
 #: Of those names the ones that Lambent's bootstraps put into force themselves.
 _SET_BY_BOOTSTRAP = frozenset({"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"})
 
@@ -99,6 +110,15 @@ def process_environment(
         "LAMBDA_RUNTIME_DIR": RUNTIME_DIR,
         "_HANDLER": function.handler,
         **({} if _is_provided(function.runtime) else {"AWS_EXECUTION_ENV": f"AWS_Lambda_{function.runtime}"}),
+    }
+
+
+def extension_environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """Of a function's `process_environment`, what its extensions see: the customer's, the region's and credentials."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if not name.startswith("_") and name not in _NOT_FOR_EXTENSIONS
     }
 
 

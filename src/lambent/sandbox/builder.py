@@ -13,7 +13,7 @@ import time
 import traceback
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, contain, egress_door, mounts, network, spawn, syscalls
+from lambent.sandbox import commands, contain, egress_door, mounts, nested, network, spawn, syscalls
 from lambent.sandbox.spec import SandboxError, as_sandbox_error
 
 _NAMESPACE_FILES = (
@@ -76,7 +76,7 @@ class Builder:
         if "build" in message:
             self._build(message, fds)
         elif "terminate" in message:
-            self._spawner.terminate(message["terminate"])
+            self._spawner.terminate(message["terminate"], message["kill"])
         elif "dial" in message:
             self._dial(message["dial"], fds)
         else:
@@ -121,7 +121,8 @@ class Builder:
 
         host = contain.Host({**self._host_fds, **dict(zip(message["fds"], fds))}, self._masks, self._door)
         try:
-            parts = contain.make_shell(message, host, mark)
+            make = nested.make_shell if "outer" in host.fds else contain.make_shell
+            parts = make(message, host, mark)
         except (SandboxError, OSError) as error:
             failure = (
                 error if isinstance(error, SandboxError) else SandboxError("make_shell", str(error), error.errno or 0)
@@ -134,12 +135,14 @@ class Builder:
         self._hand_over(message, parts, phases)
 
     def _hand_over(self, message: Dict[str, Any], parts: contain.ShellParts, phases: Dict[str, float]) -> None:
-        pidfd = os.pidfd_open(parts.pid)
+        pidfd = os.pidfd_open(parts.pid) if parts.pidfd < 0 else os.dup(parts.pidfd)
         names = ["init", "control", "runtime_api", "daemon"]
         handed = [pidfd, parts.control.fileno(), parts.runtime_api.fileno(), parts.daemon.fileno()]
         if parts.endpoint is not None:
             names.append("endpoint")
             handed.append(parts.endpoint.fileno())
+        names += parts.namespaces
+        handed += parts.namespaces.values()
         reply = {"built": message["build"], "fds": names, "phases": phases, "api": parts.api_address}
         reply["daemon"] = parts.daemon.getsockname()
         commands.send(self._control, reply, handed)

@@ -148,9 +148,9 @@ class Sandbox:
 
         return await self._client._ask({"do": "dial", "id": self.id}, accept)
 
-    def terminate(self) -> None:
-        """SIGTERM to the runtime's process and its group."""
-        self._client._tell({"do": "terminate", "id": self.id})
+    def terminate(self, *, kill: bool) -> None:
+        """SIGTERM, or SIGKILL, to the runtime's process and its group."""
+        self._client._tell({"do": "terminate", "id": self.id, "kill": kill})
 
     async def start_runtime(self) -> None:
         """Where the spec said that it waits. Raises SandboxError."""

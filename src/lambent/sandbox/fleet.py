@@ -199,11 +199,11 @@ class Fleet:
     def _has_own_network(self, shell: Shell) -> bool:
         return shell.init_fd >= 0 and self._options.network != "host"
 
-    def terminate(self, environment_id: str) -> None:
-        """SIGTERM to its runtime."""
+    def terminate(self, environment_id: str, kill: bool) -> None:
+        """SIGTERM to its runtime, or SIGKILL."""
         shell = self._assigned.get(environment_id)
         if shell is not None:
-            self._processes.terminate(shell)
+            self._processes.terminate(shell, kill)
 
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)

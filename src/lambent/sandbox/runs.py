@@ -19,6 +19,7 @@ class Runs:
         self._crew = crew
         #: A cgroup does, and tells the peak.
         self.limits_memory = "memory" in ground.hierarchies.folders
+        self._counts_processes = "pids" in ground.hierarchies.folders
         self._numbers = 0
         self._shells: Dict[int, Shell] = {}
 
@@ -77,6 +78,7 @@ class Runs:
             "gid": user.GID,
             "groups": self._ground.may_set_groups,
             "data_limit_mb": 0 if self.limits_memory or spec is None else spec.memory_mb,
+            "processes": self._processes(spec),
             "cwd": mounts.TASK if spec is not None else "/",
         }
         if shell.paths is not None:
@@ -87,6 +89,11 @@ class Runs:
             plan["writable"] = [shell.paths.tmp]
             plan["variables"] = {"TMPDIR": shell.paths.tmp}
         return plan
+
+    def _processes(self, spec: Optional[LaunchSpec]) -> int:
+        # The kernel counts those of all that is restored of a snapshot as its own too.
+        counts_all = spec is not None and spec.snapshot and self._counts_processes
+        return rlimits.MANY_PROCESSES if counts_all else rlimits.PROCESSES
 
     def spawned(self, number: int, pid: int) -> Optional[Shell]:
         """Its pid on the host is known from now on."""
@@ -133,12 +140,12 @@ class Runs:
         for run in shell.runs():
             self._shells.pop(run.number, None)
 
-    def terminate(self, shell: Shell) -> None:
-        """SIGTERM to the runtime. Its worker sends it: only a parent knows that a pid is still its child's."""
+    def terminate(self, shell: Shell, kill: bool) -> None:
+        """SIGTERM to the runtime, or SIGKILL. Its worker sends it: only a parent knows that a pid is its child's."""
         if shell.run is not None and not shell.run.ended:
             worker = self._crew.find(shell.run.worker)
             if worker is not None:
-                worker.link.send({"terminate": shell.run.number})
+                worker.link.send({"terminate": shell.run.number, "kill": kill})
 
     def kill_plain(self, shell: Shell) -> None:
         """Level `process`: kill every process and all below it."""

@@ -92,13 +92,13 @@ class Spawner:
         finally:
             os._exit(1)
 
-    def terminate(self, number: int) -> None:
-        """SIGTERM to process `number` and its group, unless it has ended: until it is reaped its pid is its own."""
+    def terminate(self, number: int, kill: bool) -> None:
+        """SIGTERM or SIGKILL to process `number` and its group. Until it is reaped its pid is its own."""
         for pid, child in self._children.items():
             if child == number:
                 # It leads its session as soon as it entered its sandbox; before that there is nobody to tell.
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(pid, signal.SIGTERM)
+                    os.killpg(pid, signal.SIGKILL if kill else signal.SIGTERM)
 
     def reap(self) -> None:
         """Tell the supervisor of every child that ended."""

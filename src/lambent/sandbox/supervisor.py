@@ -142,7 +142,7 @@ class Supervisor:
         elif do == "dial":
             self._fleet.dial(message["seq"], message["id"])
         elif do == "terminate":
-            self._fleet.terminate(message["id"])
+            self._fleet.terminate(message["id"], bool(message["kill"]))
             self._server.send({"re": message["seq"]})
         elif do == "destroy":
             self._fleet.destroy(message["seq"], message["id"])

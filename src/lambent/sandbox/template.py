@@ -75,7 +75,7 @@ def _serve(control: socket.socket, spawner: spawn.Spawner) -> None:
                 return
             message, fds = received
             if "terminate" in message:
-                spawner.terminate(message["terminate"])
+                spawner.terminate(message["terminate"], message["kill"])
                 continue
             try:
                 spawner.spawn(message, fds)
