@@ -11,7 +11,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
-from lambent.request import Response
+from lambent.request import BrokenOff, Response
 
 #: Where clouds keep the credentials of their machines, beside the link-local addresses: AWS, Google (IPv6), Alibaba,
 #: Oracle, Azure.
@@ -27,6 +27,30 @@ _QUERY_SAFE = _PATH_SAFE + "?"
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=200, keepalive_expiry=30)
 
 
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+
+
+class Incoming:
+    """Implements http_proxy.Incoming."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._pieces = response.aiter_raw()
+
+    def __aiter__(self) -> Incoming:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._pieces.__anext__()
+        except httpx.HTTPError as error:
+            raise BrokenOff(f"{self._response.url}: {type(error).__name__}: {error}") from error
+
+    async def aclose(self) -> None:
+        # A connection with an answer in it that nobody reads is of no further use.
+        await self._response.aclose()
+
+
 class PooledClient:
     """Implements http_proxy.Client."""
 
@@ -40,21 +64,34 @@ class PooledClient:
     async def send(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool, limit: int
     ) -> Response:
-        client = self._client(verify)
         try:
-            # A request made by hand has the headers that it is given and none of the client's own.
-            extensions: dict[str, Any] = {"trace": _refuse_link_local}
-            if "/." in url:
-                extensions["target"] = _target(url)
-            address = _here(url, headers)
-            request = httpx.Request(method, address, headers=headers, content=body or None, extensions=extensions)
-            response = await client.send(request, stream=True)
+            response = await self._begin(method, url, headers, body, verify)
             try:
                 return await _read(response, limit)
             finally:
                 await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-            raise ProxyUnreachable(f"{url}: {type(error).__name__}: {error}") from error
+        except _FAILURES as error:
+            raise _unreachable(url, error) from error
+
+    async def open(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool
+    ) -> tuple[Response, Incoming]:
+        try:
+            response = await self._begin(method, url, headers, body, verify)
+        except _FAILURES as error:
+            raise _unreachable(url, error) from error
+        return Response(response.status_code, _headers(response)), Incoming(response)
+
+    async def _begin(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, verify: bool
+    ) -> httpx.Response:
+        # A request made by hand has the headers that it is given and none of the client's own.
+        extensions: dict[str, Any] = {"trace": _refuse_link_local}
+        if "/." in url:
+            extensions["target"] = _target(url)
+        address = _here(url, headers)
+        request = httpx.Request(method, address, headers=headers, content=body or None, extensions=extensions)
+        return await self._client(verify).send(request, stream=True)
 
     async def close(self) -> None:
         for client in self._clients.values():
@@ -100,8 +137,15 @@ async def _read(response: httpx.Response, limit: int) -> Response:
         if size > limit:
             raise ProxyResponseTooLarge(f"{response.url} answered more than {limit} bytes.")
         parts.append(part)
-    headers = [(name.lower(), value) for name, value in response.headers.raw]
-    return Response(response.status_code, headers, b"".join(parts))
+    return Response(response.status_code, _headers(response), b"".join(parts))
+
+
+def _headers(response: httpx.Response) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value) for name, value in response.headers.raw]
+
+
+def _unreachable(url: str, error: Exception) -> ProxyUnreachable:
+    return ProxyUnreachable(f"{url}: {type(error).__name__}: {error}")
 
 
 async def _refuse_link_local(event: str, info: dict[str, Any]) -> None:

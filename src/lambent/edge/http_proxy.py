@@ -43,12 +43,27 @@ class ProxyResponseTooLarge(ProxyError):
     """The answer is larger than `RESPONSE_BYTES`."""
 
 
+class Incoming(Protocol):
+    """The body of an answer that is still on its way. Raises BrokenOff where its end will not come."""
+
+    def __aiter__(self) -> Incoming: ...
+
+    async def __anext__(self) -> bytes: ...
+
+    async def aclose(self) -> None: ...
+
+
 class Client(Protocol):
     """What `edge/http_client` makes."""
 
     async def send(
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool, limit: int
     ) -> Response: ...
+
+    async def open(
+        self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, *, verify: bool
+    ) -> tuple[Response, Incoming]:
+        """The head of the answer, and its body as it comes."""
 
     async def close(self) -> None: ...
 
@@ -74,11 +89,7 @@ class HttpProxy:
         Headers that belong to one connection are dropped in both directions, and `host` is that of `url`.
         `verify` False: any certificate will do. `hops`: APIs that the request has passed. Raises ProxyError.
         """
-        if hops >= HOPS:
-            raise ProxyLoop(f"The request has passed {HOPS} APIs already: this one leads to itself.")
-        # Whatever an API maps to this name, it does not begin to count anew.
-        sent = [pair for pair in forwarded(headers) if pair[0].lower() != MARK]
-        sent.append((MARK, b"%d" % (hops + 1)))
+        sent = _marked(headers, hops)
         try:
             async with asyncio.timeout(timeout_s):
                 client = self._client or await self._load()
@@ -87,6 +98,28 @@ class HttpProxy:
             raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
         response.headers = forwarded(response.headers)
         return response
+
+    async def open(
+        self,
+        method: str,
+        url: str,
+        headers: Headers,
+        body: bytes,
+        timeout_s: float,
+        *,
+        verify: bool = True,
+        hops: int = 0,
+    ) -> tuple[Response, Incoming]:
+        """As `send`, but returns with the head of the answer: its body, of any size, is read as it comes."""
+        sent = _marked(headers, hops)
+        try:
+            async with asyncio.timeout(timeout_s):
+                client = self._client or await self._load()
+                response, incoming = await client.open(method, url, sent, body, verify=verify)
+        except TimeoutError:
+            raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
+        response.headers = forwarded(response.headers)
+        return response, incoming
 
     async def stop(self) -> None:
         """After the last request."""
@@ -101,6 +134,15 @@ class HttpProxy:
                 module = await asyncio.to_thread(importlib.import_module, "lambent.edge.http_client")
                 self._client = module.PooledClient()
             return self._client
+
+
+def _marked(headers: Headers, hops: int) -> list[tuple[bytes, bytes]]:
+    if hops >= HOPS:
+        raise ProxyLoop(f"The request has passed {HOPS} APIs already: this one leads to itself.")
+    # Whatever an API maps to this name, it does not begin to count anew.
+    sent = [pair for pair in forwarded(headers) if pair[0].lower() != MARK]
+    sent.append((MARK, b"%d" % (hops + 1)))
+    return sent
 
 
 def hops_of(request: Request) -> int:

@@ -15,6 +15,8 @@ NO_AUTHORIZER = (
 )
 LITERAL = {"application/json": '{"statusCode": 200}'}
 
+STREAM_URI = URI.replace("2015-03-31", "2021-11-15").replace("/invocations", "/response-streaming-invocations")
+
 
 def proxy(**changes: Any) -> dict[str, Any]:
     return {"type": "AWS_PROXY", "integrationHttpMethod": "POST", "uri": URI, **changes}
@@ -232,8 +234,22 @@ def test_proxy_integration_is_answered_with_its_defaults(client: Any, api: Api) 
         ),
         (
             proxy(responseTransferMode="STREAM"),
-            "The response transfer mode STREAM is not supported by this Lambent region: "
-            "answers of REST APIs are buffered.",
+            "Invalid ResponseTransferMode. ResponseTransferMode STREAM is only supported for Lambda functions invoked "
+            "by InvokeWithResponseStream for AWS_PROXY integrations.",
+        ),
+        (
+            proxy(uri=STREAM_URI),
+            "Invalid ResponseTransferMode. ResponseTransferMode BUFFERED is not supported for Lambda functions invoked "
+            "by InvokeWithResponseStream.",
+        ),
+        (
+            {"type": "MOCK", "responseTransferMode": "STREAM"},
+            "Invalid ResponseTransferMode. ResponseTransferMode STREAM is only supported for HTTP_PROXY and AWS_PROXY "
+            "integrations.",
+        ),
+        (
+            proxy(uri=STREAM_URI, responseTransferMode="STREAM", timeoutInMillis=900_001),
+            "Timeout should be between 50 ms and 900000 ms",
         ),
         (
             {"type": "MOCK", "requestTemplates": {"application/json": "#set($x = 1) $input.body"}},
@@ -251,6 +267,20 @@ def test_integration_is_refused_in_aws_words(
 ) -> None:
     api.method()
     assert refused(client.put_integration, **api.at(), **settings) == bad(message)
+
+
+def test_the_transfer_mode_is_kept_and_changed(client: Any, api: Api) -> None:
+    api.method()
+    assert "responseTransferMode" not in client.put_integration(**api.at(), **proxy())
+    streamed = proxy(uri=STREAM_URI, responseTransferMode="STREAM", timeoutInMillis=900_000)
+    made = client.put_integration(**api.at(), **streamed)
+    assert (made["responseTransferMode"], made["uri"], made["timeoutInMillis"]) == ("STREAM", STREAM_URI, 900_000)
+    changes = {"/responseTransferMode": "BUFFERED", "/uri": URI, "/timeoutInMillis": "29000"}
+    patches = [{"op": "replace", "path": path, "value": value} for path, value in changes.items()]
+    client.update_integration(**api.at(), patchOperations=patches)
+    assert client.get_integration(**api.at())["responseTransferMode"] == "BUFFERED"
+    http = {"type": "HTTP_PROXY", "integrationHttpMethod": "GET", "uri": "http://127.0.0.1/"}
+    assert client.put_integration(**api.at(), **http, responseTransferMode="STREAM")["responseTransferMode"] == "STREAM"
 
 
 def test_stage_variables_may_stand_in_uris(client: Any, api: Api) -> None:

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Executor
+from functools import partial
 
 from lambent.clock import Clock
 from lambent.context import Caller
 from lambent.edge.doors import Address
-from lambent.edge.function_url import answers
+from lambent.edge.function_url import answers, streaming
 from lambent.edge.gate import FUNCTION_URL, Gate, verified
 from lambent.edge.http_events import cors, payload_v2, responses
 from lambent.edge.http_events.payload_v2 import ApiFacts
 from lambent.edge.http_events.request_facts import Facts
+from lambent.edge.http_events.streamed import Body, FunctionFailed
 from lambent.errors import AwsError
 from lambent.identity import circumstances
 from lambent.ports import Asker, FunctionCalls, MetricSink, UrlDirectory, UrlTarget
@@ -57,13 +59,19 @@ class FunctionUrlDoor:
             return answers.unknown_url()
         began = self._clock.monotonic()
         response = await self._answer(request, address, target)
-        self._count(target.function_arn, response.status, self._clock.monotonic() - began)
+        self._count(target.function_arn, response.status)
+        if isinstance(response.stream, Body):
+            response.stream.ended = partial(self._time, target.function_arn, began)
+        else:
+            self._time(target.function_arn, began)
         return response
 
-    def _count(self, arn: str, status: int, seconds: float) -> None:
+    def _time(self, arn: str, began: float) -> None:
+        self._metrics.count(arn, "UrlRequestLatency", (self._clock.monotonic() - began) * 1000, "Milliseconds")
+
+    def _count(self, arn: str, status: int) -> None:
         count = self._metrics.count
         count(arn, "UrlRequestCount")
-        count(arn, "UrlRequestLatency", seconds * 1000, "Milliseconds")
         if status >= 400:
             count(arn, "Url4xxCount" if status < 500 else "Url5xxCount")
 
@@ -103,20 +111,29 @@ class FunctionUrlDoor:
         event = payload_v2.event(facts, api=_api(target, address, caller), authorizer=payload_v2.iam_authorizer(caller))
         if len(event) > BODY_LIMIT:
             return answers.too_large()
+        call = self._stream if target.invoke_mode == "RESPONSE_STREAM" else self._call
         try:
-            result = await self._functions.call(
-                target.function_arn, asker, event, request_id=request.id, trace_id=facts.trace_id
-            )
-            if result.function_error is not None:
-                return answers.function_failed()
-            response = responses.infer_v2(result.payload, remap=True)
+            response = await call(target, asker, event, request.id, facts.trace_id)
         except AwsError as error:
             return answers.refused(error)
+        except FunctionFailed:
+            return answers.function_failed()
         except responses.MalformedProxyResponse as error:
             log.info("The answer of %s to request %s cannot be sent: %s", target.function_arn, request.id, error)
             return answers.function_failed()
         response.headers.append((b"x-amzn-trace-id", facts.trace_id.encode("latin-1", "replace")))
         return response
+
+    async def _call(self, target: UrlTarget, asker: Asker, event: bytes, request_id: str, trace_id: str) -> Response:
+        result = await self._functions.call(target.function_arn, asker, event, request_id=request_id, trace_id=trace_id)
+        if result.function_error is not None:
+            raise FunctionFailed
+        if result.content_type:
+            return streaming.collected(result.payload, result.content_type)
+        return responses.infer_v2(result.payload, remap=True)
+
+    async def _stream(self, target: UrlTarget, asker: Asker, event: bytes, request_id: str, trace_id: str) -> Response:
+        return await streaming.answer(self._functions, target, asker, event, request_id=request_id, trace_id=trace_id)
 
     async def _caller(self, request: Request, target: UrlTarget) -> Caller:
         sender = await verified(self._gate, request, FUNCTION_URL, self._workers)

@@ -44,11 +44,7 @@ def infer_v2(payload: bytes, *, remap: bool = False) -> Response:
         return Response(200, [JSON_TYPE], _text(result) if isinstance(result, str) else _json(result))
     headers: Headers = []
     _add_headers(headers, result.get("headers"), remap)
-    cookies = result.get("cookies")
-    if cookies is not None:
-        if not isinstance(cookies, list):
-            raise MalformedProxyResponse("The member cookies of the response is not a list.")
-        headers += [(b"set-cookie", _value(cookie)) for cookie in cookies]
+    headers += _cookies(result)
     return _finished(result, headers, decode_base64=True)
 
 
@@ -66,6 +62,31 @@ def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False,
         raise MalformedProxyResponse("The response has no statusCode.")
     if strict and not result.keys() <= _MEMBERS_V1:
         raise MalformedProxyResponse(f"The response has members of other names than {', '.join(sorted(_MEMBERS_V1))}.")
+    return _finished(result, _both_maps(result, remap), decode_base64=decode_base64)
+
+
+def head_of(prelude: bytes, content_type: tuple[bytes, bytes], *, many: bool = False) -> Response:
+    """The head of a streamed answer, whose body follows: statusCode, headers and cookies, each optional.
+
+    `content_type` where none is named; `many`: multiValueHeaders count too, as REST APIs have it. Headers are renamed
+    as by `remap` of the others. Raises MalformedProxyResponse.
+    """
+    result = _read(prelude)
+    if not isinstance(result, dict):
+        raise MalformedProxyResponse("The metadata before the response is not a JSON object.")
+    headers: Headers = []
+    if many:
+        headers = _both_maps(result, True)
+    else:
+        _add_headers(headers, result.get("headers"), True)
+    headers += _cookies(result)
+    if not any(name == b"content-type" for name, _ in headers):
+        headers.insert(0, content_type)
+    return Response(_status(result.get("statusCode", 200)), headers)
+
+
+def _both_maps(result: dict[str, Any], remap: bool) -> Headers:
+    """Of multiValueHeaders and headers. Where both name a header, both count; a pair that is in both counts once."""
     headers: Headers = []
     many = result.get("multiValueHeaders")
     if many is not None:
@@ -79,9 +100,16 @@ def proxy_v1(payload: bytes, *, decode_base64: bool = True, remap: bool = False,
     known = {name for name, _ in headers}
     single: Headers = []
     _add_headers(single, result.get("headers"), remap)
-    # Where both maps name a header, both count; a pair that is in both counts once.
-    headers += [pair for pair in single if pair[0] not in known or pair not in headers]
-    return _finished(result, headers, decode_base64=decode_base64)
+    return headers + [pair for pair in single if pair[0] not in known or pair not in headers]
+
+
+def _cookies(result: dict[str, Any]) -> Headers:
+    cookies = result.get("cookies")
+    if cookies is None:
+        return []
+    if not isinstance(cookies, list):
+        raise MalformedProxyResponse("The member cookies of the response is not a list.")
+    return [(b"set-cookie", _value(cookie)) for cookie in cookies]
 
 
 def remapped(headers: Headers) -> Headers:

@@ -97,6 +97,7 @@ def integration(found: Integration) -> Described:
         requestParameters=dict(found.request_parameters),
         requestTemplates=dict(found.request_templates),
         integrationResponses={code: integration_response(one) for code, one in sorted(found.responses.items())},
+        responseTransferMode=found.response_transfer_mode,
     )
 
 

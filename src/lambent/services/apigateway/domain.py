@@ -48,8 +48,9 @@ class Integration(msgspec.Struct, frozen=True, omit_defaults=True):
     type: Literal["AWS_PROXY", "HTTP_PROXY", "HTTP", "MOCK"]
     #: Method of the request to the backend; "" for MOCK. Lambda functions are called with POST alone.
     http_method: str = ""
-    #: AWS_PROXY: `arn:aws:apigateway:<r>:lambda:path/2015-03-31/functions/<arn>/invocations`; HTTP: a URL, with
-    #: `{name}` of the request parameters `integration.request.path.name`. Both may hold `${stageVariables.x}` anywhere.
+    #: AWS_PROXY: `arn:aws:apigateway:<r>:lambda:path/2015-03-31/functions/<arn>/invocations`, or where it streams
+    #: `…/2021-11-15/functions/<arn>/response-streaming-invocations`; HTTP: a URL, with `{name}` of the request
+    #: parameters `integration.request.path.name`. Both may hold `${stageVariables.x}` anywhere.
     uri: str = ""
     #: INTERNET where it was said; VPC_LINK is refused.
     connection_type: str | None = None
@@ -68,8 +69,15 @@ class Integration(msgspec.Struct, frozen=True, omit_defaults=True):
     cache_key_parameters: tuple[str, ...] = ()
     #: TlsConfig: a backend's certificate is not checked.
     insecure_skip_verification: bool | None = None
+    #: BUFFERED | STREAM, None where it was not said.
+    response_transfer_mode: str | None = None
     #: By status code.
     responses: Mapping[str, IntegrationResponse] = {}
+
+    @property
+    def streams(self) -> bool:
+        """Whether clients get the answer piece by piece."""
+        return self.response_transfer_mode == "STREAM"
 
 
 class Method(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -18,9 +18,11 @@ from lambent.services.apigateway.patches import Patch, Rule, Rules, element, ent
 TYPES = ("HTTP", "MOCK", "AWS_PROXY", "HTTP_PROXY", "AWS")
 PASSTHROUGH = ("WHEN_NO_MATCH", "WHEN_NO_TEMPLATES", "NEVER")
 _CONTENT_HANDLING = ("CONVERT_TO_BINARY", "CONVERT_TO_TEXT")
-_SHORTEST_MS, _LONGEST_MS = 50, 29_000
-_TIMEOUT = f"Timeout should be between {_SHORTEST_MS} ms and {_LONGEST_MS} ms"
+_TRANSFER_MODES = ("BUFFERED", "STREAM")
+_SHORTEST_MS, _LONGEST_MS, _LONGEST_STREAM_MS = 50, 29_000, 900_000
 _FUNCTION_URI = re.compile(r"path/{1,2}2015-03-31/functions/(?P<function>.+)/invocations")
+_STREAMING = "/response-streaming-invocations"
+_STREAM_URI = re.compile(rf"path/{{1,2}}2021-11-15/functions/(?P<function>.+){_STREAMING}")
 _FUNCTION = re.compile(r"arn:[^:]+:lambda:[^:]+:[^:]+:function:[^:/]+(:[^:/]+)?|[^:/]+")
 _VARIABLE = re.compile(r"\$\{stageVariables\.\w+\}")
 _HTTP_URI = re.compile(r"(https?://|\$\{stageVariables\.\w+\})\S+|\$\{stageVariables\.\w+\}")
@@ -46,6 +48,7 @@ def made(resource_id: str, params: dict[str, Any]) -> Integration:
         cache_namespace=params.get("cacheNamespace") or resource_id,
         cache_key_parameters=tuple(params.get("cacheKeyParameters") or ()),
         insecure_skip_verification=(params.get("tlsConfig") or {}).get("insecureSkipVerification"),
+        response_transfer_mode=params.get("responseTransferMode"),
     )
 
 
@@ -54,21 +57,21 @@ def refuse_unsupported(kind: str, params: dict[str, Any]) -> None:
         raise UnsupportedHere("The integration type AWS", "call functions with AWS_PROXY.")
     if params.get("connectionType") == "VPC_LINK" or params.get("connectionId") or params.get("integrationTarget"):
         raise UnsupportedHere("The connection type VPC_LINK", "it has no VPC links; everything is reached directly.")
-    if params.get("responseTransferMode") == "STREAM":
-        raise UnsupportedHere("The response transfer mode STREAM", "answers of REST APIs are buffered.")
 
 
 def checked(api: RestApi, method: Method, integration: Integration) -> Integration:
     """`integration` of `method` as it is kept; raises what AWS does for one that cannot work."""
     if integration.type != "MOCK" and integration.http_method not in HTTP_METHODS:
         raise BadRequestException("Enumeration value for HttpMethod must be non-empty")
+    _check_transfer_mode(integration)
     if integration.type == "AWS_PROXY":
-        check_function_uri(integration.uri)
+        check_function_uri(integration.uri, streams=integration.streams)
     elif integration.type in ("HTTP", "HTTP_PROXY") and not _HTTP_URI.fullmatch(integration.uri):
         raise BadRequestException("Invalid HTTP endpoint specified for URI")
     check_role(api.account, integration.credentials)
-    if not _SHORTEST_MS <= integration.timeout_ms <= _LONGEST_MS:
-        raise BadRequestException(_TIMEOUT)
+    longest_ms = _LONGEST_STREAM_MS if integration.streams else _LONGEST_MS
+    if not _SHORTEST_MS <= integration.timeout_ms <= longest_ms:
+        raise _wrong_timeout(longest_ms)
     if integration.passthrough_behavior not in PASSTHROUGH:
         raise BadRequestException(f"Invalid passthroughBehavior specified. Valid options are {','.join(PASSTHROUGH)}")
     check_content_handling(integration.content_handling)
@@ -90,8 +93,31 @@ def checked_response(method: Method, response: IntegrationResponse) -> Integrati
     return response
 
 
-def check_function_uri(uri: str) -> None:
-    """`arn:aws:apigateway:<region>:lambda:path/2015-03-31/functions/<function>/invocations`"""
+def _check_transfer_mode(integration: Integration) -> None:
+    mode, kind = integration.response_transfer_mode, integration.type
+    if mode is not None and mode not in _TRANSFER_MODES:
+        raise BadRequestException(
+            f"Invalid responseTransferMode specified. Valid options are {','.join(_TRANSFER_MODES)}"
+        )
+    if integration.streams and kind not in ("AWS_PROXY", "HTTP_PROXY"):
+        raise _wrong_mode("STREAM is only supported for HTTP_PROXY and AWS_PROXY integrations.")
+    if kind != "AWS_PROXY" or integration.uri.endswith(_STREAMING) == integration.streams:
+        return
+    if integration.streams:
+        raise _wrong_mode(
+            "STREAM is only supported for Lambda functions invoked by InvokeWithResponseStream for AWS_PROXY "
+            "integrations."
+        )
+    raise _wrong_mode("BUFFERED is not supported for Lambda functions invoked by InvokeWithResponseStream.")
+
+
+def _wrong_mode(words: str) -> BadRequestException:
+    return BadRequestException(f"Invalid ResponseTransferMode. ResponseTransferMode {words}")
+
+
+def check_function_uri(uri: str, *, streams: bool = False) -> None:
+    """`arn:aws:apigateway:<region>:lambda:path/2015-03-31/functions/<function>/invocations`, or where it `streams`
+    `…/2021-11-15/functions/<function>/response-streaming-invocations`."""
     arn = Arn.parse(uri)
     if arn is None or arn.service != "apigateway":
         raise BadRequestException("Invalid ARN specified in the request")
@@ -101,7 +127,7 @@ def check_function_uri(uri: str) -> None:
         raise BadRequestException(
             "Integrations of type 'AWS_PROXY' currently only supports Lambda function and Firehose stream invocations."
         )
-    match = _FUNCTION_URI.fullmatch(arn.resource)
+    match = (_STREAM_URI if streams else _FUNCTION_URI).fullmatch(arn.resource)
     # A stage variable may stand for any part of the name.
     if match is None or not _FUNCTION.fullmatch(_VARIABLE.sub("x", match["function"])):
         raise BadRequestException("Invalid lambda function")
@@ -131,9 +157,8 @@ def _refuse_connection(integration: Integration, patch: Patch) -> Integration:
     raise UnsupportedHere("The connection type VPC_LINK", "it has no VPC links; everything is reached directly.")
 
 
-def _refuse_streaming(integration: Integration, patch: Patch) -> Integration:
-    refuse_unsupported("", {"responseTransferMode": patch.value})
-    return integration
+def _wrong_timeout(longest_ms: int) -> BadRequestException:
+    return BadRequestException(f"Timeout should be between {_SHORTEST_MS} ms and {longest_ms} ms")
 
 
 INTEGRATION_RULES: Rules[Integration] = Rules(
@@ -143,14 +168,14 @@ INTEGRATION_RULES: Rules[Integration] = Rules(
         "/credentials": field("credentials", ops=("remove", "replace")),
         "/passthroughBehavior": field("passthrough_behavior"),
         "/contentHandling": field("content_handling", lambda patch: patch.value or None, ops=("remove", "replace")),
-        "/timeoutInMillis": field("timeout_ms", lambda patch: patches.number(patch, _TIMEOUT)),
+        "/timeoutInMillis": field("timeout_ms", lambda patch: patches.number(patch, str(_wrong_timeout(_LONGEST_MS)))),
         "/cacheNamespace": field("cache_namespace"),
         "/cacheKeyParameters/{}": element("cache_key_parameters"),
         "/requestParameters/{}": entry("request_parameters", missing=patches.NO_PARAMETER),
         "/requestTemplates/{}": entry("request_templates", missing=patches.NO_CONTENT_TYPE),
         "/connectionType": Rule(("replace",), _refuse_connection),
         "/connectionId": Rule(("replace",), _refuse_connection),
-        "/responseTransferMode": Rule(("replace",), _refuse_streaming),
+        "/responseTransferMode": field("response_transfer_mode"),
         "/tlsConfig/insecureSkipVerification": field("insecure_skip_verification", lambda patch: patch.flag),
     }
 )

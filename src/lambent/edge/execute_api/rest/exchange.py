@@ -52,10 +52,19 @@ class Exchange:
     integration_latency_ms: int | None = None
     #: The endpoint's own id of its request.
     integration_request_id: str | None = None
+    #: Of a streamed answer, from the call: until its head and the first byte of its body were there.
+    headers_ms: int | None = None
+    content_ms: int | None = None
     error: GatewayError | None = None
     status: int = 0
     response_length: int = 0
     latency_ms: int = 0
+
+    @property
+    def streams(self) -> bool:
+        """Whether the client gets the integration's answer piece by piece."""
+        method = self.method
+        return method is not None and method.integration is not None and method.integration.streams
 
     @property
     def stage_variables(self) -> Mapping[str, str]:

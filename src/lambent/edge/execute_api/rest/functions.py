@@ -10,12 +10,16 @@ from lambent.context import Caller
 from lambent.edge.execute_api.rest.exchange import Exchange, api_arn
 from lambent.edge.execute_api.rest.mapping import with_stage_variables
 from lambent.identity.sessions import assumed_role_caller
-from lambent.ports import Asker, FunctionCalls, InvokeResult
+from lambent.invoke.streams import ResponseStream, open_stream
+from lambent.ports import Asker, FunctionCalls, InvokeResult, ResponseSink
 
 PRINCIPAL = "apigateway.amazonaws.com"
 
 _URI = re.compile(
-    r"arn:[a-z-]+:apigateway:[a-z0-9-]*:lambda:path/2015-03-31/functions/(?P<arn>arn:[^/]+)/invocations", re.ASCII
+    r"arn:[a-z-]+:apigateway:[a-z0-9-]*:lambda:path/"
+    r"(2015-03-31/functions/(?P<arn>arn:[^/]+)/invocations"
+    r"|2021-11-15/functions/(?P<streaming>arn:[^/]+)/response-streaming-invocations)",
+    re.ASCII,
 )
 _PARAMETER = re.compile(r"\{[^}]*\}")
 
@@ -23,7 +27,7 @@ _PARAMETER = re.compile(r"\{[^}]*\}")
 def function_arn(uri: str, exchange: Exchange) -> str | None:
     """The function that an invocation URI names, stage variables filled in; None where it names none."""
     found = _URI.fullmatch(with_stage_variables(uri, exchange.stage_variables))
-    return found["arn"] if found else None
+    return found["arn"] or found["streaming"] if found else None
 
 
 def integration_asker(exchange: Exchange, credentials: str) -> Asker:
@@ -74,6 +78,25 @@ class TimedCalls:
         if not done:
             raise TimeoutError
         return task.result()
+
+    async def stream(
+        self, arn: str, asker: Asker, payload: bytes, exchange: Exchange, tenant_id: str = ""
+    ) -> ResponseStream:
+        """Raises what `FunctionCalls.call` raises before the first byte."""
+        facts = exchange.facts
+
+        async def invoke(sink: ResponseSink) -> InvokeResult:
+            return await self._functions.call(
+                arn,
+                asker,
+                payload,
+                request_id=facts.request_id,
+                trace_id=facts.trace_id,
+                tenant_id=tenant_id,
+                stream=sink,
+            )
+
+        return await open_stream(invoke)
 
     def _forget(self, task: asyncio.Task[InvokeResult]) -> None:
         self._left.discard(task)

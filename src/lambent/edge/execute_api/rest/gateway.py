@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from concurrent.futures import Executor
+from functools import partial
 
 from lambent.clock import Clock
 from lambent.edge.access_log import AccessLogs
@@ -24,6 +25,7 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.functions import TimedCalls
 from lambent.edge.execute_api.rest.lambda_authorizer import Grant, LambdaAuthorizers
+from lambent.edge.execute_api.rest.streaming import TimedBody
 from lambent.edge.execute_api.rest.tester import RestTester
 from lambent.edge.execute_api.rest.variables import context_value
 from lambent.edge.execute_api.throttle import TokenBuckets
@@ -149,8 +151,12 @@ class RestGateway:
             raise GatewayError(THROTTLED)
 
     async def _finished(self, exchange: Exchange, response: Response) -> Response:
-        await compress(exchange, response, self._workers)
-        self._tell(exchange, response)
+        if isinstance(response.stream, TimedBody):
+            # What is told is known at the end of the body, which as on AWS is not encoded.
+            response.stream.ended = partial(self._tell, exchange, response)
+        else:
+            await compress(exchange, response, self._workers)
+            self._tell(exchange, response)
         return _identified(exchange, response)
 
     # ---- what is known before, and told after ---------------------------------------------------------------------
@@ -194,7 +200,8 @@ class RestGateway:
 
     def _tell(self, exchange: Exchange, response: Response) -> None:
         exchange.status = response.status
-        exchange.response_length = len(response.body)
+        streamed = response.stream.size if isinstance(response.stream, TimedBody) else 0
+        exchange.response_length = len(response.body) + streamed
         exchange.latency_ms = int((self._clock.monotonic() - exchange.started) * 1000)
         tell_response(exchange, response)
         wanted = exchange.stage.access_log

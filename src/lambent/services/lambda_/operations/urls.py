@@ -8,7 +8,6 @@ from lambent.clock import Clock
 from lambent.context import Context
 from lambent.services.lambda_ import paging
 from lambent.services.lambda_.domain import Function
-from lambent.services.lambda_.errors import UnsupportedHere
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 from lambent.services.lambda_.urls import domain
 from lambent.services.lambda_.urls.changes import FunctionUrls
@@ -24,7 +23,6 @@ class UrlOperations:
 
     async def CreateFunctionUrlConfig(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name = _name(context, params, "CreateFunctionUrlConfig")
-        _refuse_streams(params)
         settings = domain.created_settings(params)
         now = int(self._clock.now() * 1_000_000_000)
         qualifier = name.qualifier or LATEST
@@ -44,7 +42,6 @@ class UrlOperations:
 
     async def UpdateFunctionUrlConfig(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name = _name(context, params, "UpdateFunctionUrlConfig")
-        _refuse_streams(params)
         url = await self._urls.update(name, lambda current: current.updated(params, self._clock.now()))
         return self._described(context, url)
 
@@ -67,10 +64,3 @@ class UrlOperations:
 
 def _name(context: Context, params: dict[str, Any], action: str) -> FunctionName:
     return function_name(context, params["FunctionName"], params.get("Qualifier"), action=action)
-
-
-def _refuse_streams(params: dict[str, Any]) -> None:
-    if params.get("InvokeMode") == "RESPONSE_STREAM":
-        raise UnsupportedHere(
-            "InvokeMode RESPONSE_STREAM", "answers of functions cannot be streamed yet. Leave it out or use BUFFERED."
-        )

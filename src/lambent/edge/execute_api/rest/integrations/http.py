@@ -17,9 +17,10 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.integrations.answers import converted, method_response, request_body
 from lambent.edge.execute_api.rest.mapping import Sources, header_value, with_stage_variables
+from lambent.edge.execute_api.rest.streaming import TimedBody
 from lambent.edge.http_events.request_facts import text_of
 from lambent.edge.http_events.responses import remapped
-from lambent.edge.http_proxy import HttpProxy, ProxyError, ProxyResponseTooLarge, ProxyTimeout, hops_of
+from lambent.edge.http_proxy import HttpProxy, Incoming, ProxyError, ProxyResponseTooLarge, ProxyTimeout, hops_of
 from lambent.request import Response
 from lambent.services.apigateway.domain import ANY, Integration
 
@@ -70,11 +71,15 @@ class HttpIntegration:
         body: bytes,
     ) -> Response:
         began = self._clock.monotonic()
+        incoming: Incoming | None = None
         raw = [(name.encode("latin-1", "replace"), header_value(value)) for name, value in headers]
         verify = not integration.insecure_skip_verification
         try:
             timeout_s, hops = integration.timeout_ms / 1000, hops_of(exchange.facts.request)
-            answer = await self._proxy.send(method, url, raw, body, timeout_s, verify=verify, hops=hops)
+            if integration.streams:
+                answer, incoming = await self._proxy.open(method, url, raw, body, timeout_s, verify=verify, hops=hops)
+            else:
+                answer = await self._proxy.send(method, url, raw, body, timeout_s, verify=verify, hops=hops)
         except ProxyTimeout as error:
             raise GatewayError(
                 INTEGRATION_TIMEOUT, reason=f"Execution failed due to a timeout error: {error}"
@@ -95,6 +100,9 @@ class HttpIntegration:
             exchange.log.data(f"Endpoint response headers: {shown(pairs)}")
             text = answer.body.decode("utf-8", "replace")
             exchange.log.data(f"Endpoint response body before transformations: {text}")
+        if incoming is not None:
+            exchange.headers_ms = latency
+            answer.stream = TimedBody(incoming, exchange, self._clock, began=began, timeout_s=timeout_s)
         return answer
 
 
