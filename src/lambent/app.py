@@ -22,6 +22,7 @@ from urllib.parse import urlsplit
 import uvloop
 
 from lambent import wire
+from lambent.arn import partition_of
 from lambent.clock import Clock, MovableClock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.accounts import AccountsRoute
@@ -444,7 +445,9 @@ def _trace_rights(authorizer: Authorizer) -> Callable[[FunctionVersion], bool]:
 
     def may_put(function: FunctionVersion) -> bool:
         sender = assumed_role_caller(function.role, function.name, "")
-        return authorizer.decide(sender, "xray:PutTraceSegments", "*", None, {}).allowed
+        # Segments are no resources; the region and account are what policies of organisations ask of.
+        anything = f"arn:{partition_of(function.region)}:xray:{function.region}:{function.account}:*"
+        return authorizer.decide(sender, "xray:PutTraceSegments", anything, None, {}).allowed
 
     return may_put
 

@@ -229,8 +229,10 @@ class Traces:
                 await self.flush()
             except StorageError as error:
                 log.warning("Traces are tried again in a while: %s", error)
-            except Exception:  # whatever it is, taking goes on: memory would fill if nothing were taken from it
+            except Exception:  # whatever it is, taking goes on; what was being checked is lost
                 log.exception("Traces were not written.")
+                waiting = (segment.document for segments in self._checked.values() for segment in segments)
+                self._pending = sum(map(len, waiting)) + sum(len(report.document) for report in self._reports)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._stopping.wait()
