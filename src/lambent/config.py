@@ -7,6 +7,7 @@ the option wins over the variable, the variable over the file.
 from __future__ import annotations
 
 import enum
+import ipaddress
 import os
 import re
 import tomllib
@@ -36,13 +37,27 @@ class Isolation(enum.StrEnum):
 
 
 class Network(enum.StrEnum):
+    #: EGRESS where the host allows it, else NONE.
+    AUTO = "auto"
     NONE = "none"
+    EGRESS = "egress"
     HOST = "host"
 
 
 class CpuPolicy(enum.StrEnum):
     WEIGHT = "weight"
     QUOTA = "quota"
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetAccess:
+    """What functions reach whose VpcConfig names a subnet: a value of the table [vpc.subnets]."""
+
+    #: `none`, `egress` (as the region has it), or a name made of the fields below.
+    name: str
+    #: The public internet, beside `allow`.
+    internet: bool = False
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,8 @@ class Rates:
     #: A GB of memory of a SnapStart snapshot: each second that it is kept (three hours at least), and each restore.
     cached_gb_second: float = 0.0000015046
     restored_gb: float = 0.0001397998
+    #: A GB of streamed responses, of each what it has beyond 6 MB.
+    streamed_gb: float = 0.008
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +109,11 @@ class Config:
     region: str = "us-east-1"
     auth: AuthMode = AuthMode.STRICT
     isolation: Isolation = Isolation.AUTO
-    network: Network = Network.NONE
+    network: Network = Network.AUTO
+    #: Networks that functions and HTTP integrations reach though they are not of the public internet.
+    network_allow: tuple[str, ...] = ()
+    #: The table [vpc.subnets] of the configuration file, by id of the subnet; `*` stands for all others.
+    vpc: Mapping[str, SubnetAccess] = field(default_factory=dict)
     cpu: CpuPolicy = CpuPolicy.WEIGHT
     #: Bytes that all stored log events may take.
     log_budget: int = 2 * GIB
@@ -208,6 +229,39 @@ def _folders(value: Any) -> dict[str, Path]:
     return {arn: Path(folder).expanduser() for arn, folder in value.items()}
 
 
+def _networks(value: Any) -> tuple[str, ...]:
+    """10.1.0.0/16,10.2.0.0/16 of a variable, or a list of such."""
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, str) for each in given):
+        raise ConfigError(f"--network-allow must be networks such as 10.1.0.0/16, not {value!r}.")
+    networks = [part.strip() for each in given for part in each.split(",") if part.strip()]
+    for network in networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise ConfigError(f"{network!r} is not a network such as 10.1.0.0/16: {error}.") from None
+    return tuple(dict.fromkeys(networks))
+
+
+def _subnets(value: Any) -> dict[str, SubnetAccess]:
+    if not isinstance(value, dict) or value.keys() - {"subnets"} or not isinstance(value.get("subnets", {}), dict):
+        raise ConfigError('vpc is a table of the configuration file: [vpc.subnets], then "subnet-0123" = "egress".')
+    return {subnet: _subnet_access(subnet, access) for subnet, access in value.get("subnets", {}).items()}
+
+
+def _subnet_access(subnet: str, value: Any) -> SubnetAccess:
+    if value in ("none", "egress"):
+        return SubnetAccess(value, value == "egress")
+    if not isinstance(value, dict) or value.keys() - {"allow", "internet"} or "allow" not in value:
+        raise ConfigError(
+            f'In [vpc.subnets], {subnet} must be "none", "egress" or {{ allow = ["10.1.0.0/16"] }}, not {value!r}.'
+        )
+    if not isinstance(internet := value.get("internet", False), bool):
+        raise ConfigError(f"In [vpc.subnets], internet of {subnet} must be true or false, not {internet!r}.")
+    allow = tuple(sorted(_networks(value["allow"])))
+    return SubnetAccess(f"{'internet and ' if internet else ''}{', '.join(allow)}", internet, allow)
+
+
 def _issuers(value: Any) -> dict[str, OidcIssuer]:
     if not isinstance(value, dict):
         raise ConfigError(
@@ -258,6 +312,8 @@ _CONVERTERS: dict[str, Any] = {
     "auth": AuthMode,
     "isolation": Isolation,
     "network": Network,
+    "network_allow": _networks,
+    "vpc": _subnets,
     "cpu": CpuPolicy,
     "log_budget": int,
     "event_budget": int,

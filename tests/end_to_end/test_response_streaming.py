@@ -38,7 +38,7 @@ const actions = {
   async large(event, stream) {
     const piece = Buffer.alloc(65536, 'x');
     await pipeline(function* () {
-      for (let left = event.bytes; left > 0; left -= piece.length) yield piece.subarray(0, Math.min(left, piece.length));
+      for (let left = event.bytes; left > 0; left -= 65536) yield piece.subarray(0, Math.min(left, 65536));
     }, stream);
   },
   async counting(event, stream) {

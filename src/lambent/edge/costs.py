@@ -12,7 +12,7 @@ from lambent.edge.operator import OperatorCheck
 from lambent.errors import ValidationException
 from lambent.request import Request, Response
 from lambent.services.billing.ledger import DAY, Ledger
-from lambent.services.billing.prices import GB_S, Usage, cost_of
+from lambent.services.billing.prices import GB, GB_S, Usage, cost_of
 from lambent.services.billing.store import Line
 
 
@@ -41,6 +41,7 @@ class Costs:
             "tmp_gb_seconds": usage.tmp_mb_ms / GB_S,
             "cached_gb_seconds": usage.cached_mb_ms / GB_S,
             "restored_gb": usage.restored_mb / 1024,
+            "streamed_gb": usage.streamed_bytes / GB,
             "cost": {**cost._asdict(), "total": cost.total},
         }
 

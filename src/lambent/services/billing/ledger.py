@@ -25,6 +25,8 @@ FLUSH_SECONDS = 2.0
 DAY = 86_400
 #: What every function has of /tmp at no price, MB.
 FREE_TMP_MB = 512
+#: What every response streams at no price.
+FREE_STREAMED = 6 * 1024 * 1024
 
 
 class _Running:
@@ -41,6 +43,7 @@ class _Running:
         "provisioned_mb_ms",
         "requests",
         "restored_mb",
+        "streamed_bytes",
         "tmp_mb",
     )
 
@@ -56,6 +59,7 @@ class _Running:
         self.kept_mb_ms = 0
         self.cached_mb_ms = 0
         self.restored_mb = 0
+        self.streamed_bytes = 0
 
 
 class Ledger:
@@ -117,6 +121,8 @@ class Ledger:
             running.mb_ms += record.billed_ms * record.memory_mb
         if record.restore_ms is not None:
             running.restored_mb += record.memory_mb
+        if record.streamed_bytes > FREE_STREAMED:
+            running.streamed_bytes += record.streamed_bytes - FREE_STREAMED
 
     def throttled(self, function: FunctionVersion, invoked_arn: str) -> None:
         """Refused requests cost nothing."""
@@ -183,6 +189,7 @@ class Ledger:
                 running.billed_ms * running.tmp_mb,
                 running.cached_mb_ms,
                 running.restored_mb,
+                running.streamed_bytes,
             )
             self._unwritten[line] = self._unwritten.get(line, Usage()) + usage
 

@@ -1,7 +1,7 @@
 """Lambda's prices applied to what the ledger counted. Pure.
 
 cost = requests × price + GB-seconds × price of the architecture + what was provisioned + /tmp above 512 MB
-+ snapshots kept and restored.
++ snapshots kept and restored + what responses streamed beyond 6 MB.
 https://aws.amazon.com/lambda/pricing/ (us-east-1, first tier, free tier left out).
 """
 
@@ -14,6 +14,7 @@ from lambent.config import Rates
 
 #: Megabyte-milliseconds in a gigabyte-second.
 GB_S = 1024 * 1000
+GB = 1024**3
 
 
 class Usage(NamedTuple):
@@ -32,6 +33,8 @@ class Usage(NamedTuple):
     #: SnapStart: the memory of snapshots kept, whether used or not, and that of each environment restored.
     cached_mb_ms: int = 0
     restored_mb: int = 0
+    #: Of streamed responses what each had beyond its first 6 MB.
+    streamed_bytes: int = 0
 
     def __add__(self, other: object) -> Usage:
         if not isinstance(other, Usage):
@@ -47,6 +50,7 @@ class Cost(NamedTuple):
     provisioned: float
     tmp: float
     snap_start: float
+    streamed: float
 
     @property
     def total(self) -> float:
@@ -64,6 +68,7 @@ def cost_of(usage: Usage, architecture: str, rates: Rates) -> Cost:
         ),
         tmp=usage.tmp_mb_ms / GB_S * rates.tmp_gb_second,
         snap_start=usage.cached_mb_ms / GB_S * rates.cached_gb_second + usage.restored_mb / 1024 * rates.restored_gb,
+        streamed=usage.streamed_bytes / GB * rates.streamed_gb,
     )
 
 

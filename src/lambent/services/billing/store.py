@@ -41,6 +41,7 @@ ledger = Table(
     Column("tmp_mb_ms", Integer, nullable=False),
     Column("cached_mb_ms", Integer, nullable=False),
     Column("restored_mb", Integer, nullable=False),
+    Column("streamed_bytes", Integer, nullable=False),
     sqlite_with_rowid=False,
 )
 

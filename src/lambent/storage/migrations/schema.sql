@@ -236,7 +236,7 @@ CREATE TABLE ledger (
 	mb_ms INTEGER NOT NULL, 
 	provisioned_mb_ms INTEGER NOT NULL, 
 	kept_mb_ms INTEGER NOT NULL, 
-	tmp_mb_ms INTEGER NOT NULL, cached_mb_ms INTEGER DEFAULT '0' NOT NULL, restored_mb INTEGER DEFAULT '0' NOT NULL, 
+	tmp_mb_ms INTEGER NOT NULL, cached_mb_ms INTEGER DEFAULT '0' NOT NULL, restored_mb INTEGER DEFAULT '0' NOT NULL, streamed_bytes INTEGER DEFAULT '0' NOT NULL, 
 	PRIMARY KEY (account, region, function, version, day, architecture)
 )
  WITHOUT ROWID;
@@ -295,4 +295,4 @@ CREATE INDEX metric_minutes_age ON metric_minutes (minute);
 CREATE UNIQUE INDEX metric_series_key ON metric_series (account, region, namespace, name, dimensions);
 CREATE UNIQUE INDEX xray_traces_id ON xray_traces (account, region, trace_id);
 CREATE INDEX xray_traces_time ON xray_traces (account, region, started_at);
-INSERT INTO alembic_version (version_num) VALUES ('0012');
+INSERT INTO alembic_version (version_num) VALUES ('0013');
