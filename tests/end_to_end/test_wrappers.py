@@ -246,3 +246,25 @@ def test_a_custom_runtime_starts_its_bootstrap_without_the_wrapper(make: Maker) 
         Code={"ZipFile": archive({"readme": "nothing to run"})},
     )
     assert make.call(name) == " ran seen"
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_a_wrapper_may_start_another_runtime_in_the_place_of_the_managed_one(make: Maker, runtime: str) -> None:
+    """What the layer of AWS's Lambda Web Adapter does: /opt/bootstrap starts the handler, which is a program."""
+    layer = make.layer(
+        f"adapter-{label(runtime)}",
+        {
+            "bootstrap": '#!/bin/bash\nexec -- "$LAMBDA_TASK_ROOT/$_HANDLER" web\n',
+            "bin/tool": "#!/bin/sh\nprintf ran\n",
+        },
+    )
+    name = make.function(
+        f"adapter-{label(runtime)}",
+        runtime,
+        {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/bootstrap", "SEEN": "seen"},
+        [layer],
+        Handler="run.sh",
+        Code={"ZipFile": archive({"run.sh": BOOTSTRAP})},
+    )
+    assert make.call(name) == "web ran seen"
+    assert make.call(name) == "web ran seen"

@@ -50,6 +50,7 @@ from lambent.invoke.states import (
     State,
 )
 from lambent.invoke.timers import Timer, Timers
+from lambent.invoke.wrapped import WrappedRuntime
 from lambent.invoke.xray_daemon import XRayDaemon
 from lambent.ports import (
     FunctionVersion,
@@ -310,7 +311,9 @@ class Environment:
 
     def _connect(self, sandbox: Sandbox, blueprint: Blueprint) -> None:
         """Talk to the runtime's process, which is there."""
-        if sandbox.channel is not None:
+        if sandbox.channel is not None and self._api is not None and blueprint.is_wrapped:
+            self._link = WrappedRuntime(self._services.loop, sandbox.channel, self._api, self)
+        elif sandbox.channel is not None:
             self._link = FrameChannel(self._services.loop, sandbox.channel, self)
         else:
             assert self._api is not None
@@ -442,6 +445,7 @@ class Environment:
                 invocation.tenant_id,
             ),
             invocation.payload,
+            streamed=invocation.stream is not None,
         )
 
     def _write_start(self, invocation: Invocation, started_at: float) -> float:

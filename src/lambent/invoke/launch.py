@@ -59,6 +59,11 @@ class Blueprint:
         return self.plain_exec or self.runtime.start == "exec"
 
     @property
+    def is_wrapped(self) -> bool:
+        """Whether a script of the customer's starts the runtime, or something else."""
+        return self.runtime.framed and bool(self.function.environment.get("AWS_LAMBDA_EXEC_WRAPPER"))
+
+    @property
     def runtime_waits(self) -> bool:
         """Whether the runtime's process is started after the extensions registered; another waits for its INIT."""
         return bool(self.extensions) and self.by_exec
