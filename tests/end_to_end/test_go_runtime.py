@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,35 @@ def test_an_error_has_the_name_of_its_go_type(region: Any, function: str) -> Non
     assert answer["Payload"] == {"errorMessage": "it failed", "errorType": "errorString"}
     typed = invoke(region, function, {"action": "typed", "name": "x"})["Payload"]
     assert typed == {"errorMessage": "no such name: x", "errorType": "wrongName"}
+
+
+def test_what_a_reader_gives_is_streamed_as_it_comes(region: Any, function: str) -> None:
+    late = []
+    for event in stream(region, function, {"action": "stream"}):
+        now = time.time() * 1000
+        if "PayloadChunk" in event:
+            late += [now - float(line.split()[1]) for line in event["PayloadChunk"]["Payload"].splitlines()]
+    assert len(late) == 3
+    assert max(late) < 50, late
+    # What is no reader comes in one piece.
+    chunk, end = stream(region, function, {"name": "Go"})
+    assert json.loads(chunk["PayloadChunk"]["Payload"])["greeting"] == "Hello, Go"
+    assert end == {"InvokeComplete": {}}
+
+
+def test_a_reader_that_fails_ends_the_stream_with_its_error(region: Any, function: str) -> None:
+    *chunks, end = stream(region, function, {"action": "stream", "name": "broken"})
+    assert b"".join(chunk["PayloadChunk"]["Payload"] for chunk in chunks).count(b"piece") == 3
+    details = json.loads(end["InvokeComplete"]["ErrorDetails"])
+    assert details == {"errorMessage": "no such name: broken", "errorType": "wrongName"}
+    assert invoke(region, function, {"action": "stream", "name": "broken"})["Payload"] == details
+
+
+def stream(region: Any, function: str, event: dict[str, str]) -> Any:
+    answer = region.client("lambda").invoke_with_response_stream(
+        FunctionName=function, Payload=json.dumps(event).encode()
+    )
+    return answer["EventStream"]
 
 
 def test_a_panic_is_a_function_error_and_the_next_invocation_works(region: Any, function: str) -> None:

@@ -73,7 +73,8 @@ class RuntimeLink(Protocol):
 
     def init(self, body: bytes) -> None: ...
 
-    def invoke(self, header: Header, payload: bytes) -> None: ...
+    def invoke(self, header: Header, payload: bytes, *, streamed: bool = False) -> None:
+        """`streamed`: the caller takes the response piece by piece, from whatever runtime."""
 
     def pause(self) -> None:
         """Read no more of a streamed response until `resume`, so that the runtime has to wait with writing it.
@@ -119,7 +120,7 @@ class FrameChannel:
     def init(self, body: bytes) -> None:
         self._send(_HEAD.pack(len(body) + 1, _INIT), body)
 
-    def invoke(self, header: Header, payload: bytes) -> None:
+    def invoke(self, header: Header, payload: bytes, *, streamed: bool = False) -> None:
         fields = "\0".join(header).encode()
         head = _INVOKE_HEAD.pack(3 + len(fields) + len(payload), _INVOKE, len(fields)) + fields
         self._send(head, payload)

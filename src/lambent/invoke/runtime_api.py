@@ -73,6 +73,8 @@ class HttpRuntime(Service):
         #: Connections that wait for an invocation, in order.
         self._waiting: list[Connection] = []
         self._request_id = b""
+        #: Whether the caller wants the response piece by piece.
+        self._streamed = False
         #: The one that brings a streamed response.
         self._source: Connection | None = None
         self._paused: Connection | None = None
@@ -87,7 +89,8 @@ class HttpRuntime(Service):
         """The process has what it needs in its environment; it only wants to be listened to."""
         self._api.mount(_V, self)
 
-    def invoke(self, header: Header, payload: bytes) -> None:
+    def invoke(self, header: Header, payload: bytes, *, streamed: bool = False) -> None:
+        self._streamed = streamed
         fields = [
             name + b": " + value.encode().translate(_LINE_BREAKS)
             for name, value in zip(_NEXT_HEADERS, header, strict=True)
@@ -124,7 +127,9 @@ class HttpRuntime(Service):
 
     def begin(self, connection: Connection, message: Message) -> Receiver | None:
         mode = message.header(b"lambda-runtime-function-response-mode")
-        if mode != b"streaming" or self.phase is not Phase.RUNNING or not self._open:
+        # A caller that wants a stream gets one of every client, also of those that never name the mode (Go's).
+        wanted = mode == b"streaming" or (mode is None and self._streamed)
+        if not wanted or self.phase is not Phase.RUNNING or not self._open:
             return None
         match = _INVOCATION.fullmatch(message.path)
         if match is None or match.groups() != (self._request_id, b"response") or message.method != b"POST":
@@ -189,7 +194,7 @@ class HttpRuntime(Service):
 
     def response(self, connection: Connection, message: Message) -> Answer:
         if connection is self._source:
-            return self._streamed(message)
+            return self._end_stream(message)
         self._must_run("InvocationResponse")
         mode = message.header(b"lambda-runtime-function-response-mode")
         if mode not in (None, b"streaming"):
@@ -201,16 +206,17 @@ class HttpRuntime(Service):
             raise HttpError(
                 413, "RequestEntityTooLarge", f"Exceeded maximum allowed payload size ({MAX_PAYLOAD} bytes)."
             )
-        payload = message.body()
-        self._answered(lambda: self._events.runtime_responded(payload))
+        error_type, error = _trailers(message)
+        if error_type:
+            self._answered(lambda: self._events.runtime_erred(error_type, error))
+        else:
+            payload = message.body()
+            self._answered(lambda: self._events.runtime_responded(payload))
         return _ACCEPTED
 
-    def _streamed(self, message: Message) -> Answer:
-        """A streamed response is whole; its trailers tell whether it ended well."""
-        kind = message.trailer(b"lambda-runtime-function-error-type")
-        error_type = "" if kind is None else valid_error_type(kind)
-        payload = b"" if kind is None else _decoded(message.trailer(b"lambda-runtime-function-error-body"))
-        self._answered(lambda: self._events.runtime_stream_ended(error_type, payload))
+    def _end_stream(self, message: Message) -> Answer:
+        error_type, error = _trailers(message)
+        self._answered(lambda: self._events.runtime_stream_ended(error_type, error))
         return _ACCEPTED
 
     def error(self, connection: Connection, message: Message) -> Answer:
@@ -284,6 +290,14 @@ _ACCEPTED = json_answer(202, {"status": "OK"})
 
 def _error(error_type: str, message: str) -> bytes:
     return json.dumps({"errorType": error_type, "errorMessage": message}).encode()
+
+
+def _trailers(message: Message) -> tuple[str, bytes]:
+    """Type and payload of the error that a response ended with, "" where it ended well."""
+    kind = message.trailer(b"lambda-runtime-function-error-type")
+    if kind is None:
+        return "", b""
+    return valid_error_type(kind), _decoded(message.trailer(b"lambda-runtime-function-error-body"))
 
 
 def _decoded(text: bytes | None) -> bytes:

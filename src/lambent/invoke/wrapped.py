@@ -39,8 +39,8 @@ class WrappedRuntime:
         for link in self._links:
             link.init(body)
 
-    def invoke(self, header: Header, payload: bytes) -> None:
-        self._links[0].invoke(header, payload)
+    def invoke(self, header: Header, payload: bytes, *, streamed: bool = False) -> None:
+        self._links[0].invoke(header, payload, streamed=streamed)
 
     def pause(self) -> None:
         self._links[0].pause()

@@ -4,6 +4,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -42,6 +44,19 @@ func handle(ctx context.Context, in event) (any, error) {
 		panic("it panicked")
 	case "exit":
 		os.Exit(7)
+	case "stream":
+		reader, writer := io.Pipe()
+		go func() {
+			for i := 0; i < 3; i++ {
+				fmt.Fprintf(writer, "piece %d\n", time.Now().UnixMilli())
+				time.Sleep(100 * time.Millisecond)
+			}
+			if in.Name == "broken" {
+				writer.CloseWithError(wrongName{in.Name})
+			}
+			writer.Close()
+		}()
+		return reader, nil
 	case "sleep":
 		time.Sleep(time.Hour)
 	}
