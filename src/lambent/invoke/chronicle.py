@@ -24,6 +24,12 @@ class Telemetry(Protocol):
 
     def init_report(self, wall: float, phase: str, duration_ms: float, outcome: Outcome) -> None: ...
 
+    def restore_start(self, wall: float) -> None: ...
+
+    def restore_runtime_done(self, wall: float, outcome: Outcome) -> None: ...
+
+    def restore_report(self, wall: float, duration_ms: float, outcome: Outcome) -> None: ...
+
     def start(self, wall: float, invocation: Invocation) -> None: ...
 
     def runtime_done(self, wall: float, record: Record) -> None: ...
@@ -60,6 +66,21 @@ class Chronicle:
         self._write(self._reporter.init_report(wall, phase, duration_ms, status, kind, logged=logged), wall)
         if self.telemetry is not None:
             self.telemetry.init_report(wall, phase, duration_ms, outcome)
+
+    def restore_start(self, wall: float) -> None:
+        self._write(self._reporter.restore_start(wall), wall)
+        if self.telemetry is not None:
+            self.telemetry.restore_start(wall)
+
+    def restore_runtime_done(self, wall: float, outcome: Outcome) -> None:
+        self._write(self._reporter.restore_runtime_done(wall, outcome.status, outcome.error_type), wall)
+        if self.telemetry is not None:
+            self.telemetry.restore_runtime_done(wall, outcome)
+
+    def restore_report(self, wall: float, duration_ms: float, outcome: Outcome) -> None:
+        self._write(self._reporter.restore_report(wall, duration_ms, outcome.status, outcome.error_type), wall)
+        if self.telemetry is not None:
+            self.telemetry.restore_report(wall, duration_ms, outcome)
 
     def start(self, wall: float, invocation: Invocation) -> None:
         self._write(self._reporter.start(wall, invocation), wall)

@@ -11,18 +11,19 @@ import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from math import inf
+from math import ceil, inf
 from typing import Any, Protocol
 
 from msgspec import structs
 
 from lambent.clock import Clock
+from lambent.errors import AwsError
 from lambent.ids import hex_id
 from lambent.invoke import credentials_api, faults, log_levels, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.credentials_api import CredentialsApi
-from lambent.invoke.errors import ServiceException
+from lambent.invoke.errors import ServiceException, SnapStartException, SnapStartTimeoutException
 from lambent.invoke.extension_host import ExtensionHost
 from lambent.invoke.extensions import Extensions, invoke_event
 from lambent.invoke.faults import ERROR, FAILURE, SUCCESS, TIMEOUT, Outcome
@@ -72,6 +73,8 @@ log = logging.getLogger(__name__)
 INIT_LIMIT_S = 10.0
 #: Nobody waits for a provisioned one: its init may take this long, or as long as the function's timeout.
 PROVISIONED_INIT_LIMIT_S = 130.0
+#: A runtime that comes out of a snapshot has this long, hooks included.
+RESTORE_LIMIT_S = 10.0
 #: A sandbox or a process in it that takes this long to start never will: an error is better than a hang.
 START_LIMIT_S = 30.0
 #: Idle this long, an environment is frozen: long enough that back-to-back invocations never pay for it.
@@ -101,6 +104,9 @@ class Job:
 
 class Owner(Protocol):
     """Who made the environment, and decides what it does next."""
+
+    def environment_not_restored(self, environment: Environment, error: AwsError) -> None:
+        """Its runtime did not come out of its snapshot: what waits for it gets this error. Destroy it."""
 
     def environment_usable(self, environment: Environment) -> None:
         """Its first init is over, well or badly; it can be given a job."""
@@ -209,6 +215,11 @@ class Environment:
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
         self.init_ms: float | None = None
+        #: Whether its first runtime comes out of a snapshot.
+        self._is_restoring = False
+        self._launched_at = 0.0
+        #: In place of `init_ms`: what that took, and what of it is billed.
+        self._restored: tuple[float, int] | None = None
 
         # One runtime process and its extensions
         self._link: RuntimeLink | None = None
@@ -260,6 +271,7 @@ class Environment:
         """Make the sandbox and begin init. Raises SandboxError."""
         services = self._services
         self._blueprint = blueprint
+        self._launched_at = self._clock.monotonic()
         spec = services.starter.launch_spec(
             blueprint, self.id, self._credentials, self.log_stream, self._initialization
         )
@@ -280,6 +292,10 @@ class Environment:
                 services.loop, services.timers, services.clock, sandbox.daemon, self.function, services.traces
             )
         self._move(Event.LAUNCHED)
+        if self._is_restoring:
+            self._chronicle.restore_start(self._clock.now())
+            self._begin_init(RESTORE_LIMIT_S)
+            return
         self._chronicle.init_start(self._clock.now(), "init")
         is_awaited = self._initialization == "on-demand"
         self._begin_init(INIT_LIMIT_S if is_awaited else max(PROVISIONED_INIT_LIMIT_S, self._timeout_s))
@@ -318,8 +334,10 @@ class Environment:
         else:
             assert self._api is not None
             self._link = HttpRuntime(self._api, self)
+        starter = self._services.starter
+        body = starter.restore_body if self._is_restoring else starter.init_body
         self._link.init(
-            self._services.starter.init_body(
+            body(
                 blueprint,
                 sandbox,
                 self._credentials_endpoint or self._credentials,
@@ -468,7 +486,7 @@ class Environment:
             self.runtime_misbehaved("it said that it was ready twice")
             return
         self._is_runtime_ready = True
-        self._chronicle.init_runtime_done(self._clock.now(), self._init_phase(), _NONE)
+        self._tell_runtime_done(_NONE)
         if self._host is not None:
             self._host.extensions.close_registration()
         if self._extensions is None or self._extensions.are_at_rest:
@@ -482,7 +500,11 @@ class Environment:
         self._report_init(now, _NONE, logged=state is State.INIT and self._initialization != "on-demand")
         self._move(Event.INITIALISED)
         if state is State.INIT:
-            self.init_ms = int((now - self._init_at) * 1e6) / 1000
+            if self._is_restoring:
+                self._is_restoring = False
+                self._restored = int((now - self._launched_at) * 1e6) / 1000, ceil((now - self._init_at) * 1000)
+            else:
+                self.init_ms = int((now - self._init_at) * 1e6) / 1000
             # What starts next is charged with what this one took so far, not with a guess.
             self._sample_memory(now)
             self._rest(now)
@@ -679,7 +701,7 @@ class Environment:
             self._output.drain()
             self._output.flush()
             if not self._is_runtime_ready:
-                self._chronicle.init_runtime_done(self._clock.now(), self._init_phase(), outcome)
+                self._tell_runtime_done(outcome)
             self._report_init(now, outcome, logged=True)
         if state is State.REINIT:
             # As on AWS, an invocation whose init fails starts after it, only to end.
@@ -693,7 +715,10 @@ class Environment:
             self._runtime_done(outcome, now)
         self._move(Event.FAILED)
         self._timers.set(self._timer, min(now + self._services.idle_timeout, self.old_at))
-        if state is State.INIT:
+        if state is State.INIT and self._is_restoring:
+            failed = SnapStartTimeoutException() if outcome.status == TIMEOUT else SnapStartException()
+            self._owner.environment_not_restored(self, failed)
+        elif state is State.INIT:
             self._owner.environment_usable(self)
         else:
             self._complete(outcome, now)
@@ -715,6 +740,7 @@ class Environment:
         if duration_ms > 100 or now - self._memory_at > _MEMORY_SAMPLE_S or outcome.status != SUCCESS:
             self._sample_memory(now)
         record = self._record(job.invocation, outcome, duration_ms, init_ms, now)
+        self._restored = None
         self.invocations += 1
         self._chronicle.report(self._clock.now(), record)
         self._respond(job, outcome, record)
@@ -728,13 +754,14 @@ class Environment:
         function = self.function
         outflow = self._outflow
         first_byte_ms, streamed_bytes = (None, 0) if outflow is None else outflow.measured(self._started_at)
+        restore_ms, billed_restore_ms = self._restored or (None, 0)
         return InvocationRecord(
             function,
             invocation.request_id,
             self._started_wall,
             duration_ms,
             # The init of a provisioned environment was paid for before anybody invoked it.
-            billed_ms(duration_ms, None if self.provisioned else init_ms),
+            billed_ms(duration_ms, billed_restore_ms or (None if self.provisioned else init_ms)),
             init_ms,
             function.memory_mb,
             self.memory_mb,
@@ -749,6 +776,8 @@ class Environment:
             first_byte_ms,
             streamed_bytes,
             received_trace=invocation.trace_id,
+            restore_ms=restore_ms,
+            billed_restore_ms=billed_restore_ms,
         )
 
     def _respond(self, job: Job, outcome: Outcome, record: InvocationRecord) -> None:
@@ -922,7 +951,18 @@ class Environment:
             self._chronicle.extension(
                 wall, extension.name, extension.phase.value, extension.events, extension.error_type
             )
+        if self._is_restoring:
+            self._chronicle.restore_report(wall, (now - self._launched_at) * 1000, outcome)
+            return
         self._chronicle.init_report(wall, self._init_phase(), (now - self._init_at) * 1000, outcome, logged=logged)
+
+    def _tell_runtime_done(self, outcome: Outcome) -> None:
+        """With its init or restore."""
+        wall = self._clock.now()
+        if self._is_restoring:
+            self._chronicle.restore_runtime_done(wall, outcome)
+        else:
+            self._chronicle.init_runtime_done(wall, self._init_phase(), outcome)
 
     def _sample_memory(self, now: float) -> None:
         if self._sandbox is not None:

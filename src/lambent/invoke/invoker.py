@@ -15,7 +15,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any
 
 from lambent.clock import Clock
-from lambent.errors import AccessDeniedException
+from lambent.errors import AccessDeniedException, AwsError
 from lambent.invoke import tracing
 from lambent.invoke.admission import Admission, FunctionLoad, Share
 from lambent.invoke.environment import Environment, Job, Services
@@ -24,6 +24,8 @@ from lambent.invoke.errors import (
     InvalidRuntimeException,
     RecursiveInvocationException,
     ServiceException,
+    SnapStartException,
+    SnapStartTimeoutException,
     ThrottleReason,
     TooManyRequestsException,
     check_ready,
@@ -63,6 +65,8 @@ _NO_MEMORY_LEFT = (
 
 #: Environments that tenants may have together, in halves of the account's concurrency: AWS keeps 2,500 for each 1,000.
 _TENANT_SHARE = 5
+
+_UNRESTORED = (SnapStartException, SnapStartTimeoutException)
 
 #: Who assumes the roles of functions.
 PRINCIPAL = "lambda.amazonaws.com"
@@ -417,7 +421,7 @@ class Invoker:
             self._provisioning.lost(environment, words)
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
-            known = isinstance(error, (InvalidRuntimeException, EFSMountFailureException, AccessDeniedException))
+            known = isinstance(error, (*_UNRESTORED, InvalidRuntimeException, EFSMountFailureException, AccessDeniedException))
             self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
         self._act(decisions)
 
@@ -430,6 +434,9 @@ class Invoker:
         return self._admissions.setdefault((account, region), Admission(self._account_concurrency))
 
     # ---- what environments tell (environment.Owner) ----
+
+    def environment_not_restored(self, environment: Environment, error: AwsError) -> None:
+        self._never_started(environment, error)
 
     def environment_usable(self, environment: Environment) -> None:
         now = self._clock.monotonic()

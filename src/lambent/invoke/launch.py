@@ -25,6 +25,21 @@ from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 #: The longest that temporary credentials of a role may last. An environment is replaced before its own run out.
 CREDENTIALS_S = 12 * 3600
 
+#: What differs between two environments of one version; all else is as it was when a snapshot was taken.
+_OWN_VARIABLES = frozenset(
+    {
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_ENDPOINT_URL",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_RUNTIME_API",
+        "AWS_XRAY_DAEMON_ADDRESS",
+        "TMPDIR",
+        "_AWS_XRAY_DAEMON_ADDRESS",
+        "_AWS_XRAY_DAEMON_PORT",
+    }
+)
+
 
 @dataclass(frozen=True, slots=True)
 class LaunchFault:
@@ -179,6 +194,43 @@ class Starter:
         initialization_type: str,
     ) -> bytes:
         function = blueprint.function
+        environment = self._environment(blueprint, sandbox, credentials, log_stream, initialization_type)
+        return json.dumps(
+            {
+                "handler": function.handler,
+                "environment": environment,
+                "task_root": sandbox.task_root,
+                "layer_root": sandbox.layer_root,
+                "function_name": function.name,
+                "function_version": function.version,
+                "memory_mb": function.memory_mb,
+                "log_format": function.log_format,
+                "init_type": initialization_type,
+            }
+        ).encode()
+
+    def restore_body(
+        self,
+        blueprint: Blueprint,
+        sandbox: Sandbox,
+        credentials: Credentials | CredentialsEndpoint,
+        log_stream: str,
+        initialization_type: str,
+    ) -> bytes:
+        """For a runtime that comes out of a snapshot: the variables that are each environment's own."""
+        environment = self._environment(blueprint, sandbox, credentials, log_stream, initialization_type)
+        own = {name: value for name, value in environment.items() if name in _OWN_VARIABLES}
+        return json.dumps({"environment": own}).encode()
+
+    def _environment(
+        self,
+        blueprint: Blueprint,
+        sandbox: Sandbox,
+        credentials: Credentials | CredentialsEndpoint,
+        log_stream: str,
+        initialization_type: str,
+    ) -> dict[str, str]:
+        function = blueprint.function
         environment = process_environment(
             function,
             credentials,
@@ -193,16 +245,4 @@ class Starter:
         if sandbox.tmp != "/tmp":  # noqa: S108 - the path that functions see
             # Without a mount namespace /tmp is the host's, and closed to functions.
             environment["TMPDIR"] = sandbox.tmp
-        return json.dumps(
-            {
-                "handler": function.handler,
-                "environment": environment,
-                "task_root": sandbox.task_root,
-                "layer_root": sandbox.layer_root,
-                "function_name": function.name,
-                "function_version": function.version,
-                "memory_mb": function.memory_mb,
-                "log_format": function.log_format,
-                "init_type": initialization_type,
-            }
-        ).encode()
+        return environment
