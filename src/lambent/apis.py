@@ -12,6 +12,7 @@ from lambent.edge.execute_api.http.gateway import HttpApiGateway
 from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.gate import Gate
 from lambent.edge.http_proxy import HttpProxy
+from lambent.edge.reach import Reach
 from lambent.identity.authorization import Decide, within_accounts
 from lambent.ports import FunctionCalls, LogSink, Roles
 from lambent.services.apigateway.service import ApiGatewayService
@@ -34,12 +35,13 @@ class Apis:
         clock: Clock,
         workers: Executor,
         host_suffix: str,
+        reach: Reach,
     ) -> None:
         self._rest = ApiGatewayService(database=database, clock=clock, decide=decide, roles=roles)
         self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
         self._rest.leave(self._http.snapshots.has)
         self._http.leave(self._rest.snapshots.has)
-        self._proxy = HttpProxy()
+        self._proxy = HttpProxy(reach)
         access_logs = AccessLogs(logs, clock)
         rest = RestGateway(
             snapshots=self._rest.snapshots,

@@ -43,6 +43,7 @@ from lambent.edge.late_apis import Apis, LateApis
 from lambent.edge.local import LocalRoutes
 from lambent.edge.operator import OperatorCheck
 from lambent.edge.pipeline import Pipeline
+from lambent.edge.reach import Reach
 from lambent.edge.reset import Reset
 from lambent.edge.statistics import Statistics
 from lambent.endpoint import Endpoint, url_of
@@ -67,6 +68,7 @@ from lambent.services.lambda_.code import links
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.service import LambdaService
 from lambent.services.lambda_.snap_start.domain import Eligibility
+from lambent.services.lambda_.subnets import Subnets
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
 from lambent.services.sts.service import StsService
@@ -234,6 +236,7 @@ class App:
             roles=roles,
             decide=authorizer.decide,
             metrics=cloudwatch.functions,
+            subnets=Subnets({subnet: access.name for subnet, access in config.vpc.items()}),
             snapshot_meter=ledger,
             snap_start=Eligibility(config.snap_start.every_python),
         )
@@ -250,7 +253,7 @@ class App:
         )
         stack.push_async_callback(events.stop)
 
-        issuer_proxy = HttpProxy()
+        issuer_proxy = HttpProxy(Reach.everything())
         stack.push_async_callback(issuer_proxy.stop)
         sts = StsService(
             sessions=sessions,
@@ -282,6 +285,7 @@ class App:
             )
         )
         late = LateApis(apis)
+                reach=Reach(config.network_allow, urlsplit(self.url).port or 0),
         stack.push_async_callback(late.stop)
 
         statistics: dict[str, Callable[[], Mapping[str, int]]] = {

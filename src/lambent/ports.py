@@ -67,7 +67,7 @@ class FunctionVersion:
     snap_start: bool = False
     #: Of a version with SnapStart: Pending | Active | Failed. Nothing but what is Active is invoked.
     state: str = "Active"
-    #: Network that its VpcConfig maps to (none | egress | host); "" where the region's applies.
+    #: Name of what its VpcConfig lets it reach (`none`, `egress` or one of the operator's); "" without: the region's.
     network: str = ""
 
 

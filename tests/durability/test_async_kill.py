@@ -168,7 +168,7 @@ def test_no_acknowledged_event_is_lost_by_kills(start_region: Callable[..., Any]
     out = tmp_path / "out"
     out.mkdir()
     os.chown(out, 4321, 4321)
-    (tmp_path / "lambent.toml").write_text(f'[efs]\n"{ARN}" = "{out}"\n')
+    (tmp_path / "lambent.toml").write_text(f'[efs]\n"{ARN}" = "{out}"\n[vpc.subnets]\n"*" = "none"\n')
     region = start_region("--config", str(tmp_path / "lambent.toml"), "--async-retry-base-delay", "0.3")
     deploy(region)
     senders = Senders(region, EVENTS)

@@ -15,6 +15,7 @@ from lambent.edge.access_log import AccessLogs
 from lambent.edge.doors import Address
 from lambent.edge.execute_api.rest.gateway import RestGateway
 from lambent.edge.http_proxy import HttpProxy
+from lambent.edge.reach import Reach
 from lambent.errors import AwsError
 from lambent.identity.sigv4 import Verified
 from lambent.ports import Asker, FunctionVersion, InvocationRecord, InvokeResult
@@ -127,7 +128,7 @@ class Proxy(HttpProxy):
     """Answers instead of sending."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(Reach())
         self.sent: list[dict[str, Any]] = []
         self.answer: Response | Exception = Response(200, [(b"content-type", b"text/plain")], b"from afar")
 

@@ -18,6 +18,7 @@ from lambent.clock import TestClock
 from lambent.edge.documents import getter
 from lambent.edge.execute_api.http.jwt_authorizer import InvalidToken, JwtAuthorizers, as_text
 from lambent.edge.http_proxy import HttpProxy, ProxyUnreachable
+from lambent.edge.reach import Reach
 from lambent.identity.signing_keys import KEEP_S, RETRY_S, SigningKeys
 from lambent.request import Headers, Response
 from lambent.services.apigatewayv2.domain import JwtConfiguration
@@ -33,7 +34,7 @@ class Issuer(HttpProxy):
     """Answers as an OpenID provider does, and counts how often it is asked."""
 
     def __init__(self, *keys: Any) -> None:
-        super().__init__()
+        super().__init__(Reach())
         self.keys = list(keys)
         self.asked: list[str] = []
         self.is_down = False

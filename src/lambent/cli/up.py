@@ -17,7 +17,7 @@ from lambent.config import AuthMode, Config, ConfigError, CpuPolicy, Isolation, 
 from lambent.process import DataDirInUse, drop_privileges, lock_data_dir, raise_descriptor_limit
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
-from lambent.sandbox.spec import SupervisorOptions
+from lambent.sandbox.spec import EGRESS, NO_NETWORK, NetworkAccess, SupervisorOptions
 
 if TYPE_CHECKING:
     from lambent.app import App
@@ -41,7 +41,12 @@ def up(
     isolation: Annotated[
         Isolation | None, typer.Option(help="Least isolation of functions.", show_default="auto")
     ] = None,
-    network: Annotated[Network | None, typer.Option(help="What functions reach outside.", show_default="none")] = None,
+    network: Annotated[
+        Network | None, typer.Option(help="What functions reach outside.", show_default="egress, where it can be had")
+    ] = None,
+    network_allow: Annotated[
+        list[str] | None, typer.Option(help="A private network that they reach too (10.1.0.0/16); any number.")
+    ] = None,
     cpu: Annotated[CpuPolicy | None, typer.Option(help="How CPU time is divided.", show_default="weight")] = None,
     log_budget: Annotated[int | None, typer.Option(help="Bytes for stored logs.", show_default="2 GiB")] = None,
     event_budget: Annotated[
@@ -104,6 +109,7 @@ def run(config: Config) -> None:
             network=config.network.value,
             cpu=config.cpu.value,
             pool_size=config.pool_size,
+            accesses=_accesses(config),
             rootfs=str(config.rootfs or ""),
             runtimes=tuple(catalog.available()),
             file_systems=tuple((arn, str(folder)) for arn, folder in config.efs.items()),
@@ -120,6 +126,13 @@ def run(config: Config) -> None:
 
 def announce(region: App, warning: str | None) -> None:
     """The banner, and the line that scripts wait for."""
+def _accesses(config: Config) -> tuple[NetworkAccess, ...]:
+    """All that functions may reach, the region's own first."""
+    mapped = {access.name: access for access in config.vpc.values() if access.name not in (EGRESS, NO_NETWORK)}
+    others = (NetworkAccess(name, access.internet, access.allow) for name, access in sorted(mapped.items()))
+    return (NetworkAccess(EGRESS, True, config.network_allow), *others)
+
+
     config: Any = region.config
     report = region.isolation
     lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}", f"Isolation: {report.summary}"]

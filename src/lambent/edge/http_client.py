@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
+import asyncio
 import logging
+import socket
+from collections.abc import Iterable
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+import httpcore
 import httpx
 
 from lambent.edge.http_proxy import ProxyResponseTooLarge, ProxyUnreachable
+from lambent.edge.reach import Reach
 from lambent.request import BrokenOff, Response
 
-#: Where clouds keep the credentials of their machines, beside the link-local addresses: AWS, Google (IPv6), Alibaba,
-#: Oracle, Azure.
-_METADATA = tuple(
-    map(
-        ipaddress.ip_network,
-        ("fd00:ec2::/32", "fd20:ce::254/128", "100.100.100.200/32", "192.0.0.192/32", "168.63.129.16/32"),
-    )
-)
 #: What stays as it is; percent signs do, for all else is encoded already.
 _PATH_SAFE = "/%:@!$&'()*+,;=~-._"
 _QUERY_SAFE = _PATH_SAFE + "?"
@@ -54,7 +50,8 @@ class Incoming:
 class PooledClient:
     """Implements http_proxy.Client."""
 
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach) -> None:
+        self._backend = _Guarded(reach)
         # It tells of every request with its query, where clients' tokens and secrets stand.
         for name in ("httpx", "httpcore"):
             logging.getLogger(name).setLevel(logging.WARNING)
@@ -86,7 +83,7 @@ class PooledClient:
         self, method: str, url: str, headers: list[tuple[bytes, bytes]], body: bytes, verify: bool
     ) -> httpx.Response:
         # A request made by hand has the headers that it is given and none of the client's own.
-        extensions: dict[str, Any] = {"trace": _refuse_link_local}
+        extensions: dict[str, Any] = {}
         if "/." in url:
             extensions["target"] = _target(url)
         address = _here(url, headers)
@@ -103,6 +100,8 @@ class PooledClient:
         if client is None:
             # The caller keeps the time. Proxies and certificates of the operator's shell are none of an API's business.
             transport = httpx.AsyncHTTPTransport(verify=verify, limits=_LIMITS, trust_env=False)
+            # Before the first connection; the library has no option for it.
+            transport._pool._network_backend = self._backend
             client = httpx.AsyncClient(transport=transport, timeout=None, trust_env=False)  # noqa: S113
             # What a server sets is the API's client's to keep, never the next client's.
             client.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -148,19 +147,67 @@ def _unreachable(url: str, error: Exception) -> ProxyUnreachable:
     return ProxyUnreachable(f"{url}: {type(error).__name__}: {error}")
 
 
-async def _refuse_link_local(event: str, info: dict[str, Any]) -> None:
-    """Called by the client at each step of a request: drops a new connection before anything is sent through it.
+class _Guarded(httpcore.AsyncNetworkBackend):
+    """Connects to what `reach` has, by the addresses that names have at this moment.
 
-    Whoever may make an API must not thereby reach the metadata of the machine, by whatever name. The address that was
-    connected to is what counts, so that no answer of a name server can come between check and use.
+    Whoever may make an API must not thereby reach the host, its networks or the metadata of its cloud, by whatever
+    name. The address that was looked at is the one that is connected to, so no name server comes in between.
     """
-    if event != "connection.connect_tcp.complete":
-        return
-    stream = info["return_value"]
-    address = ipaddress.ip_address(stream.get_extra_info("server_addr")[0].partition("%")[0])
-    address = getattr(address, "ipv4_mapped", None) or address
-    if address.is_link_local or any(address in network for network in _METADATA):
-        await stream.aclose()
-        raise ProxyUnreachable(
-            f"{address} is a link-local address or one where clouds keep credentials, which integrations may not reach."
-        )
+
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
+        self._backend = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 (as the library calls it)
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore.ConnectError(str(error)) from error
+        addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
+        reached = [address for address in addresses if self._reach.has(address, port)]
+        if not reached:
+            raise _closed(host, ", ".join(addresses))
+        failure: Exception | None = None
+        for address in reached:
+            try:
+                stream = await self._backend.connect_tcp(address, port, timeout, local_address, socket_options)
+            except httpcore.ConnectError as error:
+                failure = error
+                continue
+            if _is_own(stream) and not self._reach.has_host(address, port):
+                await stream.aclose()
+                raise _closed(host, address)
+            return stream
+        assert failure is not None
+        raise failure
+
+    async def connect_unix_socket(
+        self,
+        path: str,
+        timeout: float | None = None,  # noqa: ASYNC109
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        raise ProxyUnreachable("No API leads to a Unix socket.")
+
+    async def sleep(self, seconds: float) -> None:
+        await self._backend.sleep(seconds)
+
+
+def _closed(host: str, addresses: str) -> ProxyUnreachable:
+    return ProxyUnreachable(
+        f"{host} is at {addresses}, which integrations may not reach: an address of this host or of a private network. "
+        "The region's operator may allow it (--network-allow)."
+    )
+
+
+def _is_own(stream: httpcore.AsyncNetworkStream) -> bool:
+    """The kernel talks to its own addresses from the very same."""
+    here, there = stream.get_extra_info("client_addr"), stream.get_extra_info("server_addr")
+    return bool(here and there and here[0] == there[0])

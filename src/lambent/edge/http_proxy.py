@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from lambent.edge.http_events.request_facts import HOP_BY_HOP
+from lambent.edge.reach import Reach
 from lambent.request import Headers, Request, Response
 
 #: What API Gateway reads of an integration's answer at most.
@@ -69,7 +70,8 @@ class Client(Protocol):
 
 
 class HttpProxy:
-    def __init__(self) -> None:
+    def __init__(self, reach: Reach) -> None:
+        self._reach = reach
         self._client: Client | None = None
         self._loading = asyncio.Lock()
 
@@ -132,7 +134,7 @@ class HttpProxy:
             if self._client is None:
                 # In a thread: the library takes a tenth of a second to import.
                 module = await asyncio.to_thread(importlib.import_module, "lambent.edge.http_client")
-                self._client = module.PooledClient()
+                self._client = module.PooledClient(self._reach)
             return self._client
 
 

@@ -119,6 +119,12 @@ class EFSMountFailureException(AwsError):
     status = 403
 
 
+class InvalidSubnetIDException(AwsError):
+    """The subnet ID provided in the VPC configuration of the Lambda function is not valid."""
+
+    status = 502
+
+
 class InvalidRuntimeException(AwsError):
     """The runtime or runtime version specified is not supported."""
 

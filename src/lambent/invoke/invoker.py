@@ -22,6 +22,7 @@ from lambent.invoke.environment import Environment, Job, Services
 from lambent.invoke.errors import (
     EFSMountFailureException,
     InvalidRuntimeException,
+    InvalidSubnetIDException,
     RecursiveInvocationException,
     ServiceException,
     SnapStartException,
@@ -53,9 +54,19 @@ from lambent.ports import (
     Roles,
     TraceSink,
 )
-from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, SandboxError
+from lambent.sandbox.spec import MOUNT_FILE_SYSTEM, UNKNOWN_NETWORK, SandboxError
 
 log = logging.getLogger(__name__)
+
+#: Why an environment did not start, of which the client is told.
+_UNRESTORED = (SnapStartException, SnapStartTimeoutException)
+_KNOWN = (
+    *_UNRESTORED,
+    InvalidRuntimeException,
+    EFSMountFailureException,
+    InvalidSubnetIDException,
+    AccessDeniedException,
+)
 
 _NO_MEMORY_LEFT = (
     "This node has no memory left for another environment, and as many requests as it keeps wait for some already "
@@ -65,8 +76,6 @@ _NO_MEMORY_LEFT = (
 
 #: Environments that tenants may have together, in halves of the account's concurrency: AWS keeps 2,500 for each 1,000.
 _TENANT_SHARE = 5
-
-_UNRESTORED = (SnapStartException, SnapStartTimeoutException)
 
 #: Who assumes the roles of functions.
 PRINCIPAL = "lambda.amazonaws.com"
@@ -421,7 +430,7 @@ class Invoker:
             self._provisioning.lost(environment, words)
         job, decisions = self._pool.start_failed(environment, self._clock.monotonic())
         if job is not None:
-            known = isinstance(error, (*_UNRESTORED, InvalidRuntimeException, EFSMountFailureException, AccessDeniedException))
+            known = isinstance(error, _KNOWN)
             self._reject(job, error if known else ServiceException.of(job.invocation.request_id))
         self._act(decisions)
 
@@ -515,4 +524,6 @@ def _as_known(error: Exception, function: FunctionVersion) -> Exception:
     if isinstance(error, SandboxError) and error.call == MOUNT_FILE_SYSTEM:
         arn = function.file_systems[0][0]
         return EFSMountFailureException(f"The function could not mount the EFS file system with access point {arn}.")
+    if isinstance(error, SandboxError) and error.call == UNKNOWN_NETWORK:
+        return InvalidSubnetIDException()
     return error

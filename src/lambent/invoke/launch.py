@@ -176,6 +176,7 @@ class Starter:
             code_root=str(function.code_root),
             layers=tuple(str(layer) for layer in function.layers),
             file_systems=function.file_systems,
+            network=function.network,
             memory_mb=function.memory_mb,
             tmp_mb=function.tmp_mb,
             environment=variables if blueprint.by_exec else {},

@@ -28,6 +28,7 @@ from lambent.sandbox.shells import Run, Shell
 from lambent.sandbox.spec import (
     LaunchSpec,
     RuntimeSpec,
+    UNKNOWN_NETWORK,
     SandboxError,
     SupervisorOptions,
     as_sandbox_error,
@@ -255,7 +256,7 @@ class Fleet:
             self._beneath(path)
         self._file_systems.check(spec.file_systems)
         if spec.network not in self._stock.accesses:
-            raise SandboxError("launch", spec.network, 0, "Functions of this region cannot have this network.")
+            raise SandboxError(UNKNOWN_NETWORK, spec.network, 0, "Functions of this region cannot have this network.")
 
     def _beneath(self, path: str) -> str:
         """`path` relative to the data dir; that it really leads there is checked when it is opened."""
@@ -420,6 +421,7 @@ class Fleet:
             self._server.send(event, [runs.open_status(pid)])
 
     def _kill_orphans(self) -> None:
+            "frozen": shell.is_frozen,
         """Level `process`: what a dead runtime leaves becomes this process's child, and its children in turn."""
         if plain.kill_orphans(self._crew.pids()):
             self._loop.later(_RESTART_INTERVAL, self._kill_orphans)

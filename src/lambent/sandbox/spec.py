@@ -190,6 +190,8 @@ def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
 MOUNT_FILE_SYSTEM = "mount file system"
 
 
+#: What SandboxError calls a launch with a network that the region does not have.
+UNKNOWN_NETWORK = "network"
 class SandboxError(Exception):
     """A system call on the way into a sandbox failed: which, on what, why, and what the operator can do."""
 

@@ -71,7 +71,8 @@ class Region:
 
     def _start(self, options: tuple[str, ...]) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "lambent.cli", "up", "--port", "0", "--data-dir", str(self.data_dir)]
-        command += ["--isolation", self.place.level, "--auth", "off", "--log-budget", str(LOG_BUDGET), *options]
+        command += ["--isolation", self.place.level, "--auth", "off", "--log-budget", str(LOG_BUDGET)]
+        command += ["--network", "none", *options]
         if os.geteuid() == 0 and not GUEST:
             command = [*_reachable("rootless" if self.place.drop_root else "root"), "--", *command]
         if self.place.column == REDUCED_CGROUP:

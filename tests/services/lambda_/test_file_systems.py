@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
 
 
 def naming(folder: Path) -> str:
-    return f'[efs]\n"{ARN}" = "{folder}"\n'
+    return f'[efs]\n"{ARN}" = "{folder}"\n[vpc.subnets]\n"subnet-1" = "none"\n'
 
 
 def run(client: Any, name: str, expression: str) -> Any:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from lambda_helpers import Refusal, definition
+
+
+@pytest.fixture(scope="module", autouse=True)
+def subnets(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> None:
+    """The module's region is started with them."""
+    config = tmp_path_factory.mktemp("config") / "lambent.toml"
+    lines = ['"subnet-1" = "none"', '"subnet-2" = "none"', '"subnet-3" = { allow = ["10.1.0.0/16"] }']
+    config.write_text("\n".join(["[vpc.subnets]", *lines]))
+    request.module.REGION_OPTIONS = ("--config", str(config), "--network", "auto")
+
 
 Create = Callable[..., dict[str, Any]]
 
@@ -34,6 +45,21 @@ def test_a_vpc_is_reported_as_given_until_it_is_taken_away(
     none = {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": "", "Ipv6AllowedForDualStack": False}
     assert client.get_function_configuration(FunctionName=name)["VpcConfig"] == none
     assert client.invoke(FunctionName=name)["StatusCode"] == 200
+
+
+def test_only_subnets_that_lead_to_one_network_are_accepted(name: str, create: Create, refused: Refusal) -> None:
+    def creating(*subnets: str) -> tuple[int, str, str]:
+        return refused(create, VpcConfig={"SubnetIds": list(subnets), "SecurityGroupIds": ["sg-1"]})
+
+    status, code, message = creating("subnet-1", "subnet-9")
+    assert (status, code) == (400, INVALID)
+    assert message.startswith(
+        "Error occurred while DescribeSubnets. EC2 Error Code: InvalidSubnetID.NotFound. "
+        "EC2 Error Message: The subnet ID 'subnet-9' does not exist"
+    )
+    status, code, message = creating("subnet-1", "subnet-3")
+    assert (status, code) == (400, INVALID)
+    assert "lead to different networks" in message
 
 
 def test_a_key_is_echoed_until_it_is_taken_away(client: Any, name: str, create: Create, refused: Refusal) -> None:

@@ -14,7 +14,7 @@ Code.S3*                       | refused as AWS does for a bucket that is not th
 Layers                         | acted on (`references`, `layers.use`)
 CodeSigningConfigArn           | acted on (`signing`): there is no signer, so every package counts as unsigned
 FileSystemConfigs              | acted on: an access point is a folder that the operator names (`file_systems`)
-VpcConfig                      | reported as AWS does; what a function reaches stays the same (docs/operations.md)
+VpcConfig                      | acted on: subnets stand for what the operator lets them reach (`subnets`)
 KMSKeyArn                      | syntax checked and echoed; the region's own key seals the environment
 ImageUri, PackageType Image    | refused
 all in `_REFUSED`              | refused with the reason there; their empty forms, which Terraform sends, are accepted

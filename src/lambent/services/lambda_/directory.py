@@ -15,6 +15,7 @@ from lambent.services.lambda_.code.store import CodeStore
 from lambent.services.lambda_.describe import code_sha256
 from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.names import LATEST
+from lambent.services.lambda_.subnets import Subnets
 
 Key = tuple[str, str, str]
 
@@ -41,11 +42,13 @@ class Directory:
         code: CodeStore,
         use_runtime: Callable[[str], None] = lambda runtime: None,
         draw: Callable[[], float] = random.random,
+        subnets: Subnets | None = None,
     ) -> None:
         """`draw` gives a number from 0 up to 1, by which an alias with weights picks a version."""
         self._code = code
         self._use_runtime = use_runtime
         self._draw = draw
+        self._subnets = subnets or Subnets()
         self._entries: dict[Key, _Entry] = {}
 
     def __repr__(self) -> str:
@@ -147,6 +150,7 @@ class Directory:
             architecture=settings.architecture,
             layers=tuple(self._code.tree(layer.sha256) for layer in settings.layers),
             file_systems=tuple((system.arn, system.path) for system in settings.file_systems),
+            network=self._subnets.network(settings.vpc),
             environment_key=function.generation,
             reserved_concurrency=function.reserved_concurrency,
             per_tenant=settings.per_tenant,

@@ -51,7 +51,7 @@ class FileSystem(msgspec.Struct, frozen=True):
 
 
 class Vpc(msgspec.Struct, frozen=True):
-    """What a function's VpcConfig says, once it said anything. It changes nothing here: docs/operations.md."""
+    """What a function's VpcConfig says, once it said anything."""
 
     subnets: tuple[str, ...]
     security_groups: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""What the parameters of a function refer to, looked up before they become settings: layers and file systems."""
+"""What the parameters of a function refer to, looked up before they become settings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from lambent.services.lambda_.domain import FileSystem, LayerUse, Package
 from lambent.services.lambda_.file_systems import FileSystems
 from lambent.services.lambda_.layers import use
 from lambent.services.lambda_.layers.store import LayerStore
+from lambent.services.lambda_.subnets import Subnets
 from lambent.storage.database import Database
 
 
@@ -23,17 +24,26 @@ class Referenced:
 
 
 class References:
-    def __init__(self, database: Database, layers: LayerStore, code: CodeStore, file_systems: FileSystems) -> None:
+    def __init__(
+        self,
+        database: Database,
+        layers: LayerStore,
+        code: CodeStore,
+        file_systems: FileSystems,
+        subnets: Subnets,
+    ) -> None:
         self._database = database
         self._layers = layers
         self._code = code
         self._file_systems = file_systems
+        self._subnets = subnets
 
     async def look_up(self, context: Context, params: dict[str, Any]) -> Referenced:
         """Raises AWS's error for what is not there or not allowed.
 
         A layer version that is deleted before the function is stored stays whole: unused packages go on second sight.
         """
+        self._subnets.check((params.get("VpcConfig") or {}).get("SubnetIds") or ())
         arns, file_systems = params.get("Layers"), params.get("FileSystemConfigs")
         layers: tuple[LayerUse, ...] | None = () if arns is not None else None
         if arns:

@@ -61,6 +61,7 @@ from lambent.services.lambda_.signing.store import SigningStore
 from lambent.services.lambda_.snap_start.domain import Eligibility
 from lambent.services.lambda_.snap_start.versions import VersionSnapshots
 from lambent.services.lambda_.store import FunctionStore
+from lambent.services.lambda_.subnets import Subnets
 from lambent.services.lambda_.urls.changes import FunctionUrls
 from lambent.services.lambda_.urls.directory import Urls
 from lambent.services.lambda_.urls.store import UrlStore
@@ -90,6 +91,7 @@ class LambdaService:
         host_suffix: str = "",
         use_runtime: Callable[[str], None] = lambda runtime: None,
         file_systems: FileSystems | None = None,
+        subnets: Subnets | None = None,
         roles: Roles | None = None,
         decide: Decide = within_accounts,
         metrics: MetricSink | None = None,
@@ -105,7 +107,8 @@ class LambdaService:
         self._store = FunctionStore(secrets)
         self._layers = LayerStore()
         self._code = CodeStore(data_dir)
-        self.directory = Directory(self._code, use_runtime)
+        subnets = subnets or Subnets()
+        self.directory = Directory(self._code, use_runtime, subnets=subnets)
         #: Function URLs, for their door.
         self.urls = Urls()
         self._decisions = decisions = Decisions(decide)
@@ -154,7 +157,7 @@ class LambdaService:
             snapshots=version_snapshots,
         )
         aliases = Aliases(database, alias_store, self._store, self.directory, attachments, [self._provisioned])
-        references = References(database, self._layers, self._code, file_systems or FileSystems())
+        references = References(database, self._layers, self._code, file_systems or FileSystems(), subnets)
         code_signing = CodeSigningOperations(database, signing_store, signing, functions, clock)
         self.operations: Sequence[object] = (
             FunctionOperations(
