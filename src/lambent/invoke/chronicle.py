@@ -32,7 +32,8 @@ class Telemetry(Protocol):
 
     def start(self, wall: float, invocation: Invocation) -> None: ...
 
-    def runtime_done(self, wall: float, record: Record) -> None: ...
+    def runtime_done(self, wall: float, record: Record, fault: str) -> None:
+        """`fault`: what the platform says in place of the function's answer, "" where there is one."""
 
     def report(self, wall: float, record: InvocationRecord) -> None: ...
 
@@ -97,7 +98,7 @@ class Chronicle:
         record = records.runtime_done(done)
         self._write(self._reporter.runtime_done(wall, record), wall)
         if self.telemetry is not None:
-            self.telemetry.runtime_done(wall, record)
+            self.telemetry.runtime_done(wall, record, records.fault(done))
 
     def report(self, wall: float, record: InvocationRecord) -> None:
         self._write(self._reporter.end(wall, record), wall)

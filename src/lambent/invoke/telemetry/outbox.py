@@ -1,0 +1,117 @@
+"""The events that one subscriber has yet to get, in order and bounded.
+
+A subscriber that does not keep up never holds up its function: what no longer fits is dropped, counted to the event,
+and told to it as `platform.logsDropped` at the very place in the order where it is missing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+#: What an event costs beside its bytes.
+_OVERHEAD = 100
+#: What an outbox may always hold, and with what the region can spare, in times of what the subscriber asked to buffer.
+_OWN, _MOST = 2, 8
+
+
+class Budget:
+    """Bytes that all outboxes of a region may hold beyond what is each one's own."""
+
+    def __init__(self, left: int) -> None:
+        self.left = left
+
+
+#: From (records, bytes) that were dropped, the event that says so; None where the subscriber does not want to know.
+Notice = Callable[[int, int], bytes | None]
+
+
+class Outbox:
+    def __init__(self, max_items: int, max_bytes: int, budget: Budget, notice: Notice) -> None:
+        self._max_items = max_items
+        self._max_bytes = max_bytes
+        self._own = _OWN * max_bytes
+        self._budget = budget
+        self._notice = notice
+        self._events: deque[bytes] = deque()
+        #: Of `_events`.
+        self.size = 0
+        #: Invariant: what `_events` weigh beyond `_own` is taken from the budget.
+        self._weight = 0
+        self._borrowed = 0
+        self._dropped_records = 0
+        self._dropped_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def __repr__(self) -> str:
+        return f"<Outbox {len(self._events)} events, {self.size} bytes, {self._dropped_records} dropped>"
+
+    @property
+    def is_full(self) -> bool:
+        """There is as much as one delivery takes. Never later than something is dropped."""
+        return len(self._events) >= self._max_items or self._weight >= self._max_bytes
+
+    def add(self, event: bytes) -> None:
+        """Keep it for delivery, or count it as dropped."""
+        # After a gap nothing more is taken until a delivery made room: or the gap would be told at the wrong place.
+        if self._dropped_records or not self._has_room(len(event) + _OVERHEAD):
+            self.drop(1, len(event))
+            return
+        self._append(event)
+
+    def drop(self, records: int, size: int) -> None:
+        self._dropped_records += records
+        self._dropped_bytes += size
+
+    def take(self) -> list[bytes]:
+        """The next delivery: at most as many events and bytes as the subscriber wants, but one at least."""
+        batch: list[bytes] = []
+        size = 0
+        while self._events and len(batch) < self._max_items:
+            event = self._events[0]
+            if batch and size + len(event) > self._max_bytes:
+                break
+            batch.append(self._events.popleft())
+            size += len(event)
+        self.size -= size
+        self._weight -= size + _OVERHEAD * len(batch)
+        self._settle()
+        self.tell_dropped()
+        return batch
+
+    def tell_dropped(self) -> None:
+        """Say at the end of what waits how much is missing there."""
+        if self._dropped_records:
+            event = self._notice(self._dropped_records, self._dropped_bytes)
+            self._dropped_records = self._dropped_bytes = 0
+            if event is not None:
+                self._append(event)
+
+    def clear(self) -> list[bytes]:
+        """Everything that is left."""
+        left = list(self._events)
+        self._events.clear()
+        self.size = self._weight = 0
+        self._settle()
+        return left
+
+    def _append(self, event: bytes) -> None:
+        self._events.append(event)
+        self.size += len(event)
+        self._weight += len(event) + _OVERHEAD
+        if self._weight > self._own:
+            self._settle()
+
+    def _has_room(self, more: int) -> bool:
+        weight = self._weight + more
+        if weight <= self._own or not self._events:
+            return True
+        return weight <= _MOST * self._max_bytes and self._budget.left >= more
+
+    def _settle(self) -> None:
+        """Take from the budget, or give back, what the weight changed."""
+        borrowed = max(0, self._weight - self._own)
+        self._budget.left -= borrowed - self._borrowed
+        self._borrowed = borrowed
