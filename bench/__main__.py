@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench import concurrency, doors, load, peers
+from bench import concurrency, doors, load, peers, streaming
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -47,9 +47,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--seconds", type=float, default=4, help="length of each load run")
     options.add_argument("--runs", type=int, default=3)
-    options.add_argument(
-        "--only", default="", help="start | warm | cold | burst | memory | logs | doors | async | concurrency"
-    )
+    options.add_argument("--only", default="", help=" | ".join(SECTIONS))
     arguments = options.parse_args()
     console = Console(width=150)
     rows: list[Row] = []
@@ -334,6 +332,29 @@ def measure_concurrency(runs: int, seconds: float) -> list[Row]:
     return rows
 
 
+def measure_streaming(runs: int, seconds: float) -> list[Row]:
+    """A stream of three seconds: how late its pieces are, the first of all; then one as fast as it comes."""
+    node_runtime = find_node()
+    if node_runtime is None:
+        return [Row("streaming first byte", "≤ 50 ms", "ms", remark="no Node on this machine")]
+    rows = []
+    with Region() as region:
+        region.deploy("streams", node_runtime, "index.handler", streaming.FUNCTION, Timeout=30, MemorySize=512)
+        for name, way in {"Invoke": streaming.through_invoke, "function URL": streaming.through_url}.items():
+            ask = way(region, "streams")
+            streaming.lateness_ms(region, ask, 1, 0)
+            first = Row(f"streaming first byte, {name}", "≤ 50 ms", "ms", most=50)
+            rest = Row("  every further piece of 3 s, the latest", "≤ 50 ms", "ms", most=50)
+            rate = Row("  6 MB as fast as it comes", "", "MB/s")
+            for _ in range(runs):
+                late = streaming.lateness_ms(region, ask, 30, 100)
+                first.values.append(late[0])
+                rest.values.append(max(late[1:]))
+                rate.values.append(streaming.megabytes_per_second(region, ask, 6_000_000))
+            rows += [first, rest, rate]
+    return rows
+
+
 def cold_invoke_hello(region: Region, name: str) -> None:
     load.one_by_one(region.connect(), *region.signed_invoke(name, peers.EVENT), peers.EVENT, 1)
 
@@ -364,6 +385,7 @@ SECTIONS = {
     "logs": measure_logs,
     "doors": measure_doors,
     "async": measure_async,
+    "streaming": measure_streaming,
     "concurrency": measure_concurrency,
 }
 
