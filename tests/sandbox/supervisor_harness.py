@@ -23,7 +23,8 @@ _BOOTSTRAP = """
 import ast, os, subprocess, sys, socket, time, signal, mmap, threading
 def preload():
     pass
-def main(channel, log):
+def main(channel, log, snapshot=None):
+    globals()["snapshot"] = snapshot
     os.set_inheritable(channel, False)
     os.set_inheritable(log, False)
     while True:
@@ -65,6 +66,12 @@ class Probe:
         channel = self.sandbox.channel
         assert channel is not None
         await loop.sock_sendall(channel, expression.encode())
+        return await self.hear()
+
+    async def hear(self) -> Any:
+        loop = asyncio.get_running_loop()
+        channel = self.sandbox.channel
+        assert channel is not None
         answer = b""
         while not answer.endswith(b"\n"):
             part = await loop.sock_recv(channel, 1 << 16)
@@ -103,6 +110,23 @@ class Region:
         for path in (self.folder, self.folder / "data", folder.parent, folder):
             path.chmod(0o755)
         return str(folder)
+
+    async def snapshot(self, *preparations: str, **fields: Any) -> Probe:
+        """A probe that is a snapshot once it has run these."""
+        probe = await self.launch(snapshot=True, **fields)
+        for expression in preparations:
+            await probe.run(expression)
+        assert probe.sandbox.channel is not None
+        await asyncio.get_running_loop().sock_sendall(probe.sandbox.channel, b"snapshot.wait()")
+        probe.sandbox.snapshot_taken()
+        return probe
+
+    async def restore(self, snapshot: Probe) -> Probe:
+        """A probe made of it, which says first that its wait is over."""
+        probe = await self.launch(restores=snapshot.sandbox.id)
+        probe.sandbox.thaw()
+        assert await probe.hear() is None
+        return probe
 
     async def launch(self, runtime: str = "probe", **fields: Any) -> Probe:
         fields.setdefault("code_root", self.code())

@@ -260,6 +260,13 @@ class Cgroup:
         """What to write to freeze and to thaw."""
         return ["1", "0"] if self._control_version == 2 else ["FROZEN", "THAWED"]
 
+    def freeze(self) -> bool:
+        """Stop every process in it until `thaw`. False where nothing can."""
+        version, path = self._folders.get("control", (0, ""))
+        return bool(version) and _write(
+            f"{path}/{'cgroup.freeze' if version == 2 else 'freezer.state'}", self.freeze_words()[0]
+        )
+
     def thaw(self) -> None:
         version, path = self._folders.get("control", (0, ""))
         if version:

@@ -85,7 +85,7 @@ class Sandbox:
             self.exited = loop.create_future()
         self._adopt_runtime(reply, fds)
         self._control = fds
-        self._is_frozen = False
+        self._is_frozen = bool(reply.get("frozen"))
 
     def _adopt_runtime(self, reply: dict[str, Any], fds: dict[str, int]) -> None:
         self._run = reply["run"]
@@ -151,6 +151,10 @@ class Sandbox:
     def terminate(self, *, kill: bool) -> None:
         """SIGTERM, or SIGKILL, to the runtime's process and its group."""
         self._client._tell({"do": "terminate", "id": self.id, "kill": kill})
+
+    def snapshot_taken(self) -> None:
+        """The function that was launched as a snapshot has initialised: a launch may name it as what it restores."""
+        self._client._tell({"do": "snapshot_taken", "id": self.id})
 
     async def start_runtime(self) -> None:
         """Where the spec said that it waits. Raises SandboxError."""

@@ -28,6 +28,15 @@ from lambent.sandbox.spec import SandboxError, sandbox_error
 _SHELL_NAMESPACES = syscalls.CLONE_NEWNS | syscalls.CLONE_NEWPID | syscalls.CLONE_NEWUTS
 
 
+#: The same one by one, by descriptors: nobody in a sandbox may look into an init, which entering by its pidfd takes.
+NESTED = (
+    ("mnt", syscalls.CLONE_NEWNS),
+    ("net", syscalls.CLONE_NEWNET),
+    ("uts", syscalls.CLONE_NEWUTS),
+    ("pid", syscalls.CLONE_NEWPID),
+)
+
+
 def namespaces(own_network: bool) -> int:
     return _SHELL_NAMESPACES | (syscalls.CLONE_NEWNET if own_network else 0)
 
@@ -45,7 +54,7 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int], call_filt
         syscalls.setns(fds["init"], namespaces(plan["own_network"]) & ~syscalls.CLONE_NEWPID)
         # The user namespace last: entering it gives up every right over the others, which the supervisor's owns.
         syscalls.setns(fds["init"], syscalls.CLONE_NEWUSER)
-    rlimits.apply(plan["data_limit_mb"])
+    rlimits.apply(plan["data_limit_mb"], plan["processes"])
     rlimits.yield_to_server()
     if plan["uid"] is not None:
         user.become(plan["uid"], plan["gid"], plan["groups"])
@@ -55,6 +64,26 @@ def enter(plan: Dict[str, Any], fds: Dict[str, int], joins: List[int], call_filt
     if "init" not in fds:
         _stand_alone(plan)
     # Last, since the filter refuses most of the calls above.
+    seccomp.install(call_filter)
+
+
+def enter_nested(fds: Dict[str, int], joins: List[int], call_filter: bytes) -> None:
+    """The steps that take the fork of a snapshot, which has no privilege, from its shell into one made for it.
+
+    The new shell's user namespace belongs to the snapshot's user (`nested`). That is what lets it enter, and gives it
+    every capability in there, until it gives them up.
+    """
+    os.setsid()
+    for join in joins:
+        os.write(join, b"0")
+    # The user namespace first: what it gives is needed for the others.
+    syscalls.setns(fds["user"], syscalls.CLONE_NEWUSER)
+    for name, flag in NESTED:
+        if name in fds:
+            syscalls.setns(fds[name], flag)
+    syscalls.unshare(syscalls.CLONE_NEWCGROUP | syscalls.CLONE_NEWIPC)
+    capabilities.drop_all()
+    # The ordinary one, on top of the snapshot's.
     seccomp.install(call_filter)
 
 
@@ -78,14 +107,21 @@ def make_shell(plan: Dict[str, Any], host: "Host", mark: Callable[[str], None]) 
     parts = ShellParts(*_start_init(plan, host.masks))
     mark("init")
     try:
-        _furnish(plan, host, parts, mark)
+        furnish(plan, host, parts, mark)
+        expect(parts.handshake, "namespaces")
+        # Written from outside: inside nobody may map an id that is not his own.
+        user.map_ids(parts.pid, host.fds["proc"], *plan["outside"])
+        commands.send(parts.handshake, {"step": "mapped"})
+        expect(parts.handshake, "ready")
+        mark("user")
     except BaseException:
         parts.close()
         raise
     return parts
 
 
-def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Callable[[str], None]) -> None:
+def furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Callable[[str], None]) -> None:
+    """Network and /tmp of the namespaces that the caller is in."""
     if plan["own_network"]:
         network.bring_up()
         parts.runtime_api = network.listen_on_loopback(network.RUNTIME_API_PORT)
@@ -106,12 +142,6 @@ def _furnish(plan: Dict[str, Any], host: "Host", parts: "ShellParts", mark: Call
     else:
         scratch.mount_memory(plan["tmp_mb"], mounts.TMP)
     mark("tmp")
-    _expect(parts.handshake, "namespaces")
-    # Written from outside: inside nobody may map an id that is not his own.
-    user.map_ids(parts.pid, host.fds["proc"], *plan["outside"])
-    commands.send(parts.handshake, {"step": "mapped"})
-    _expect(parts.handshake, "ready")
-    mark("user")
 
 
 class Host:
@@ -130,6 +160,7 @@ class ShellParts:
     """A shell as its builder holds it."""
 
     def __init__(self, pid: int, handshake: Any, control: Any) -> None:
+        #: Of its init.
         self.pid = pid
         self.handshake = handshake
         #: What is written to it comes back once everything but the init is killed. Closed: the init ends, so all does.
@@ -140,8 +171,12 @@ class ShellParts:
         self.endpoint: Any = None
         #: Where segments for X-Ray are sent.
         self.daemon: Any = None
+        #: Of a shell within another: its init, and its namespaces for those who enter from there.
+        self.pidfd = -1
+        self.namespaces: Dict[str, int] = {}
 
     def close(self) -> None:
+        commands.close_all([fd for fd in (self.pidfd, *self.namespaces.values()) if fd >= 0])
         self.handshake.close()
         self.control.close()
         for listener in (self.runtime_api, self.endpoint, self.daemon):
@@ -173,8 +208,12 @@ def _run_init(plan: Dict[str, Any], masks: List[Tuple[str, str]], handshake: Any
     mounts.mount_proc(masks)
     syscalls.unshare(syscalls.CLONE_NEWUSER)
     commands.send(handshake, {"step": "namespaces"})
-    _expect(handshake, "mapped")
+    expect(handshake, "mapped")
     user.become(user.UID, user.GID, plan["groups"])
+    become_init(handshake, control)
+
+
+def become_init(handshake: Any, control: int) -> NoReturn:
     capabilities.drop_all()
     capabilities.forbid_new_privileges()
     # After the change of user, which clears it.
@@ -187,7 +226,8 @@ def _run_init(plan: Dict[str, Any], masks: List[Tuple[str, str]], handshake: Any
     os.execve(mounts.INIT, ["lambent-init"], {})
 
 
-def _expect(handshake: Any, step: str) -> None:
+def expect(handshake: Any, step: str) -> List[int]:
+    """Wait for the other side to be so far; the descriptors that came with it."""
     received = commands.receive(handshake)
     if received is None:
         raise SandboxError("start", "the sandbox's init")
@@ -195,3 +235,4 @@ def _expect(handshake: Any, step: str) -> None:
     if "error" in message:
         raise sandbox_error(message["error"])
     assert message["step"] == step
+    return received[1]

@@ -4,6 +4,7 @@ Lives in the supervisor and is driven by its loop; answers the server through it
 from is `stock`'s business, the processes in them `runs`'.
 """
 
+import dataclasses
 import fcntl
 import os
 import re
@@ -21,14 +22,15 @@ from lambent.sandbox import (
     plain,
     runs,
     scratch,
+    snapshots,
     user,
     workers,
 )
 from lambent.sandbox.shells import Run, Shell
 from lambent.sandbox.spec import (
+    UNKNOWN_NETWORK,
     LaunchSpec,
     RuntimeSpec,
-    UNKNOWN_NETWORK,
     SandboxError,
     SupervisorOptions,
     as_sandbox_error,
@@ -81,6 +83,7 @@ class Fleet:
         self._crew.on_message = self._on_worker_message
         self._crew.on_gone = self._on_worker_gone
         self._processes = runs.Runs(ground, options.network != "host", self._crew)
+        self._snapshots = self._make_snapshots()
         blanks = scratch.Blanks(host_fds["scratch"]) if ground.images else None
         self._stock = self._make_stock(blanks, endpoint_port)
         # Changing. Invariant: a shell is in the stock, assigned or dying.
@@ -121,7 +124,22 @@ class Fleet:
         stock.on_trouble = self._complain
         stock.on_control = lambda shell: self._loop.watch(shell.control, lambda: self._on_control(shell))
         stock.mount_runtime = self._mount_runtime
+        stock.wanted_within = self._snapshots.wanted
+        stock.on_asked_within = self._snapshots.building
+        stock.on_ready_within = self._snapshots.built
+        stock.on_unmade_within = self._snapshots.unbuilt
         return stock
+
+    def _make_snapshots(self) -> snapshots.Snapshots:
+        found = snapshots.Snapshots(self._loop, self._processes, self._options.pool_size)
+        found.furnish = self._furnish_within
+        found.on_match = self._assign_within
+        found.on_failure = lambda request, error: self._refuse(request.seq, error)
+        found.on_discard = lambda shell: self._bury(shell, None)
+        found.on_trouble = self._complain
+        found.on_ended = self._on_run_ended
+        found.fill = lambda: self._stock.fill()
+        return found
 
     # ---- start and end ------------------------------------------------------------------------------------------
 
@@ -138,7 +156,7 @@ class Fleet:
         """Kill everything; `is_gone` says when it is."""
         self._is_ending = True
         self._stock.is_closed = True
-        for shell in [*self._stock.shells(), *self._assigned.values()]:
+        for shell in [*self._stock.shells(), *self._snapshots.shells(), *self._assigned.values()]:
             self._bury(shell, None)
 
     def is_gone(self) -> bool:
@@ -157,7 +175,17 @@ class Fleet:
 
     def launch(self, seq: int, spec: LaunchSpec) -> None:
         self._check(spec)
-        self._stock.request(Request(seq, spec))
+        if spec.restores:
+            self._snapshots.request(self._assigned.get(spec.restores), Request(seq, spec))
+            self._stock.fill()
+        else:
+            self._stock.request(Request(seq, spec))
+
+    def snapshot_taken(self, environment_id: str) -> None:
+        """What was launched as a snapshot has initialised."""
+        shell = self._assigned.get(environment_id)
+        if shell is not None:
+            self._snapshots.taken(shell)
 
     def restart(self, seq: int, environment_id: str) -> None:
         """Kill all but the init, then start a new process in what is left: the shell and its /tmp."""
@@ -166,6 +194,8 @@ class Fleet:
             raise SandboxError("restart", environment_id, 0, "There is no such environment.")
         if shell.is_lost:
             raise SandboxError("restart", environment_id, 0, _LOST)
+        if shell.outer is not None or shell.forks is not None:
+            raise SandboxError("restart", environment_id, 0, "What came of a snapshot is restored, not restarted.")
         if shell.number in self._restarts:
             raise SandboxError("restart", environment_id, 0, "It is being restarted already.")
         self._restarts[shell.number] = seq
@@ -208,11 +238,15 @@ class Fleet:
 
     def destroy(self, seq: int, environment_id: str) -> None:
         shell = self._assigned.get(environment_id)
+        if shell is not None and self._snapshots.linger(shell):
+            self._assigned.pop(environment_id)
+            self._server.send({"re": seq})
+            return
         if shell is not None:
             self._bury(shell, seq)
             self._stock.fill()
             return
-        request = self._stock.cancel(environment_id)
+        request = self._stock.cancel(environment_id) or self._snapshots.cancel(environment_id)
         if request is not None:
             failure = SandboxError("launch", environment_id, 0, "It was destroyed before it was made.")
             self._refuse(request.seq, failure)
@@ -236,6 +270,7 @@ class Fleet:
                 "dying": len(self._dying),
             },
             "waiting": len(self._stock.waiting),
+            "snapshots": self._snapshots.statistics(),
             "cgroups_to_remove": len(self._unremoved),
             "phases_ms": self._stock.phases.summary(),
         }
@@ -250,6 +285,10 @@ class Fleet:
             raise SandboxError("launch", f"{len(spec.layers)} layers")
         if not 32 <= spec.memory_mb <= 1 << 20 or not 1 <= spec.tmp_mb <= 1 << 20:
             raise SandboxError("launch", f"{spec.memory_mb} MB memory, {spec.tmp_mb} MB /tmp")
+        if spec.snapshot and (
+            spec.plain_exec or not self._ground.has_namespaces or self._runtimes[spec.runtime].start != "fork"
+        ):
+            raise SandboxError("launch", spec.runtime, 0, "Only what is forked into namespaces can be a snapshot.")
         if len(spec.extensions) > _MAX_EXTENSIONS or not all(map(_FILE_NAME.match, spec.extensions)):
             raise SandboxError("launch", f"{len(spec.extensions)} extensions")
         for path in (spec.code_root, *spec.layers):
@@ -275,7 +314,7 @@ class Fleet:
             self._furnish(shell, runtime, spec)
             mounted = time.perf_counter()
             if shell.cgroup is not None:
-                shell.cgroup.limit(spec.memory_mb + (0 if self._ground.images else spec.tmp_mb))
+                shell.cgroup.limit(self._memory_limit(spec))
             limited = time.perf_counter()
             shell.environment_id = spec.id
             shell.spec = spec
@@ -306,6 +345,34 @@ class Fleet:
             self._processes.start_extensions(shell, spec)
         if shell.run is None and not spec.runtime_waits:
             self._processes.start(shell, self._runtimes[spec.runtime], spec)
+        if spec.snapshot:
+            self._snapshots.begin(shell)
+
+    def _furnish_within(self, shell: Shell, outer: Shell) -> None:
+        """The same folders and limits as the snapshot has that it is for."""
+        assert outer.spec is not None
+        self._furnish(shell, self._runtimes[outer.spec.runtime], outer.spec)
+        if shell.cgroup is not None:
+            shell.cgroup.limit(self._memory_limit(outer.spec))
+
+    def _memory_limit(self, spec: LaunchSpec) -> int:
+        return spec.memory_mb + (0 if self._ground.images else spec.tmp_mb)
+
+    def _assign_within(self, shell: Shell, request: Request) -> None:
+        """The function's process waits in it already."""
+        assert shell.outer is not None
+        assert shell.outer.spec is not None
+        spec = request.spec
+        shell.environment_id = spec.id
+        shell.spec = dataclasses.replace(shell.outer.spec, id=spec.id, snapshot=False, restores=spec.restores)
+        self._assigned[spec.id] = shell
+        try:
+            self._reply_with(shell, request.seq)
+        except (SandboxError, OSError) as error:
+            self._refuse(request.seq, as_sandbox_error(error))
+            self._bury(shell, None)
+            return
+        self._stock.phases.add({"restore, whole": (time.perf_counter() - request.received_at) * 1000})
 
     def _furnish(self, shell: Shell, runtime: RuntimeSpec, spec: LaunchSpec) -> None:
         """Put the function's folders, and the runtime's unless they are there, where code looks for them."""
@@ -324,7 +391,9 @@ class Fleet:
             elif layers:
                 folders.add_merged(self._data_fd, layers, mounts.LAYERS)
             if spec.file_systems:
-                ids = user.outside_ids(shell.slot, self._ground.is_root, self._ground.subordinate_ids)
+                # What is restored runs as the snapshot's user.
+                slot = (shell.outer or shell).slot
+                ids = user.outside_ids(slot, self._ground.is_root, self._ground.subordinate_ids)
                 folders.add_shared(self._file_systems.mount(spec.file_systems, ids))
             with mounts.inside(shell.init_fd, self._home_fd):
                 folders.attach()
@@ -352,6 +421,7 @@ class Fleet:
             "extensions": [run.number for run in shell.extensions],
             "api": shell.api_address,
             "own_network": self._has_own_network(shell),
+            "frozen": shell.is_frozen,
         }
         if shell.cgroup is not None:
             fds.update(shell.cgroup.open_control(self._options.cpu))
@@ -421,7 +491,6 @@ class Fleet:
             self._server.send(event, [runs.open_status(pid)])
 
     def _kill_orphans(self) -> None:
-            "frozen": shell.is_frozen,
         """Level `process`: what a dead runtime leaves becomes this process's child, and its children in turn."""
         if plain.kill_orphans(self._crew.pids()):
             self._loop.later(_RESTART_INTERVAL, self._kill_orphans)
@@ -474,6 +543,7 @@ class Fleet:
         """Kill a shell and all in it; the server is answered when it is gone."""
         self._assigned.pop(shell.environment_id, None)
         self._stock.remove(shell)
+        self._snapshots.remove(shell)
         restart = self._restarts.pop(shell.number, None)
         if restart is not None:
             self._refuse(restart, SandboxError("restart", shell.environment_id, 0, "It was destroyed meanwhile."))
@@ -483,6 +553,9 @@ class Fleet:
             if shell.cgroup is not None and self._ground.hierarchies.kills_only_thawed:
                 shell.cgroup.thaw()
             shell.kill_init()
+            if shell.outer is not None and shell.cgroup is not None:
+                # One process of it lives outside of its pid namespace.
+                shell.cgroup.kill()
             self._loop.watch(shell.init_fd, lambda: self._on_init_ended(shell))
         elif not all(run.ended for run in shell.runs()):
             self._processes.kill_plain(shell)
@@ -504,6 +577,9 @@ class Fleet:
             runs.give_up_plain_shell(shell, self._folder_fd)
         shell.close()
         self._stock.release(shell)
+        outer = self._snapshots.gone(shell)
+        if outer is not None:
+            self._bury(outer, None)
         if shell.cgroup is not None:
             self._unremoved.append(shell.cgroup)
             self._remove_cgroups()

@@ -200,6 +200,20 @@ def find_masks(proc_fd: int) -> List[Tuple[str, str]]:
 def mount_proc(masks: Sequence[Tuple[str, str]]) -> None:
     """A /proc of the caller's pid namespace, read-only, without what it tells of the machine."""
     mount_plain_proc(syscalls.MS_RDONLY)
+    _mask_proc(masks)
+
+
+def new_proc() -> int:
+    """The same, to be attached elsewhere."""
+    return syscalls.new_filesystem("proc", [], READ_ONLY | syscalls.MOUNT_ATTR_NOEXEC)
+
+
+def attach_proc(tree: int, masks: Sequence[Tuple[str, str]]) -> None:
+    syscalls.attach_tree(tree, "/proc")
+    _mask_proc(masks)
+
+
+def _mask_proc(masks: Sequence[Tuple[str, str]]) -> None:
     for source, target in masks:
         # With the attributes that the source has: it is read-only, or a device that swallows everything.
         tree = syscalls.clone_tree(source)

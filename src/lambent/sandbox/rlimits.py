@@ -8,11 +8,13 @@ from lambent.sandbox.spec import SandboxError
 #: As Lambda.
 OPEN_FILES = 1024
 PROCESSES = 1024
+#: Where a cgroup limits them.
+MANY_PROCESSES = 1 << 20
 #: A process maps more than it uses (thread stacks, V8's and malloc's reserves); Node 50 MB of it.
 _DATA_RESERVE_MB = 128
 
 
-def apply(memory_mb: int) -> None:
+def apply(memory_mb: int, processes: int) -> None:
     """Lower this process's limits; `memory_mb` 0 where a cgroup limits memory."""
     for limit, value in (
         (resource.RLIMIT_CORE, 0),
@@ -21,7 +23,7 @@ def apply(memory_mb: int) -> None:
     ):
         lower(limit, value)
     if hasattr(resource, "RLIMIT_NPROC"):
-        lower(resource.RLIMIT_NPROC, PROCESSES)
+        lower(resource.RLIMIT_NPROC, processes)
     for name in ("RLIMIT_RTPRIO", "RLIMIT_NICE"):
         if hasattr(resource, name):
             lower(getattr(resource, name), 0)

@@ -1,10 +1,11 @@
 """Starts, tells apart and kills the processes of runtimes and extensions in shells; the supervisor's."""
 
+import contextlib
 import dataclasses
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
-from lambent.sandbox import commands, levels, mounts, network, plain, rlimits, user, workers
+from lambent.sandbox import commands, levels, mounts, network, plain, rlimits, snapshot_process, user, workers
 from lambent.sandbox.shells import Run, Shell, open_pipes
 from lambent.sandbox.spec import LaunchSpec, RuntimeSpec
 
@@ -30,6 +31,9 @@ class Runs:
         forked = runtime.start == "fork" and not (spec and spec.plain_exec)
         worker = self._crew.template(runtime) if forked else self._crew.builder()
         server_ends, inside = open_pipes(runtime.framed)
+        if spec is not None and spec.snapshot:
+            ours, theirs = commands.socket_pair()
+            shell.forks, inside["forks"] = commands.Link(ours), theirs.detach()
         request: Dict[str, Any] = {}
         if not forked:
             request["framed"] = runtime.framed
@@ -37,6 +41,14 @@ class Runs:
             request["environment"] = _environment(shell, spec.environment if spec is not None else {})
         shell.run = self._spawn(shell, worker, spec, request, inside)
         shell.server_ends.update(server_ends)
+
+    def adopt(self, shell: Shell) -> Run:
+        """The process that the fork of a snapshot becomes in the shell."""
+        self._numbers += 1
+        oom_kills = shell.cgroup.oom_kills() if shell.cgroup is not None else 0
+        shell.run = Run(self._numbers, 0, oom_kills, True)
+        self._shells[self._numbers] = shell
+        return shell.run
 
     def start_extensions(self, shell: Shell, spec: LaunchSpec) -> None:
         """Have the programs of the function's extensions started in the shell."""
@@ -142,7 +154,10 @@ class Runs:
 
     def terminate(self, shell: Shell, kill: bool) -> None:
         """SIGTERM to the runtime, or SIGKILL. Its worker sends it: only a parent knows that a pid is its child's."""
-        if shell.run is not None and not shell.run.ended:
+        if shell.status is not None:
+            with contextlib.suppress(OSError):
+                shell.status.send(snapshot_process.KILL if kill else snapshot_process.TERMINATE)
+        elif shell.run is not None and not shell.run.ended:
             worker = self._crew.find(shell.run.worker)
             if worker is not None:
                 worker.link.send({"terminate": shell.run.number, "kill": kill})

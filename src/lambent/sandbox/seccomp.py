@@ -116,6 +116,9 @@ _PERSONALITY: _Numbers = (135, 92)
 _SOCKET: _Numbers = (41, 198)
 _SOCKETPAIR: _Numbers = (53, 199)
 _IOCTL: _Numbers = (16, 29)
+_UNSHARE: _Numbers = _DENIED["unshare"]
+_SETNS: _Numbers = _DENIED["setns"]
+_SETSOCKOPT: _Numbers = (54, 208)
 
 _NAMESPACE_FLAGS = (
     syscalls.CLONE_NEWNS
@@ -128,10 +131,36 @@ _NAMESPACE_FLAGS = (
 )
 #: unix, inet, inet6, netlink: what programs use. Not the kernel's crypto, VM sockets, raw packets and rarities.
 _SOCKET_FAMILIES = (1, 2, 10, 16)
+_PLAIN_FAMILIES = (1, 2, 10)
 #: The default, and asking which one is in force; the others weaken address randomisation or memory protection.
 _PERSONALITIES = (0x0, 0x8, 0xFFFFFFFF)
 #: TIOCSTI and TIOCLINUX put words into another process's mouth through a shared terminal.
 _REFUSED_IOCTLS = (0x5412, 0x541C)
+#: What the fork of a snapshot leaves by `unshare` before it gives up its capabilities; nothing else may be left.
+_LEFT_BY_FORKS = syscalls.CLONE_NEWCGROUP | syscalls.CLONE_NEWIPC
+#: Interfaces and routes are set up by ioctls of this range; those that only ask may pass.
+_NETWORK_IOCTLS = (0x8900, 0x89FF)
+_ASKING_IOCTLS = (
+    0x8901,  # FIOSETOWN
+    0x8903,  # FIOGETOWN
+    0x8904,  # SIOCGPGRP
+    0x8905,  # SIOCATMARK
+    0x8906,  # SIOCGSTAMP
+    0x8907,  # SIOCGSTAMPNS
+    0x8910,  # SIOCGIFNAME
+    0x8912,  # SIOCGIFCONF
+    0x8913,  # SIOCGIFFLAGS
+    0x8915,  # SIOCGIFADDR
+    0x8919,  # SIOCGIFBRDADDR
+    0x891B,  # SIOCGIFNETMASK
+    0x8921,  # SIOCGIFMTU
+    0x8927,  # SIOCGIFHWADDR
+    0x8933,  # SIOCGIFINDEX
+)
+#: Options of IP sockets from here on change packet filters, but for a few of IPv6.
+_FILTER_OPTIONS = (64, 65, 96, 97, 128, 129)
+_IP_LEVELS = (0, 41)
+_RAW = 3
 #: The newest call that this table was checked against (Linux 6.18); later ones are unknown here.
 _NEWEST = 470
 
@@ -139,6 +168,7 @@ _AUDIT_ARCH: Tuple[int, int] = (0xC000003E, 0xC00000B7)
 _X32_BIT = 0x40000000
 
 _LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
+_AND = 0x54  # BPF_ALU | BPF_AND | BPF_K
 _EQUAL = 0x15
 _GREATER = 0x25
 _SET = 0x45  # jump if any bit is set
@@ -151,8 +181,13 @@ _KILL_PROCESS = 0x80000000
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16
 
 
-def program(machine: str = "", own_ipc: bool = True) -> bytes:
-    """The filter for `machine` (this one by default) as 8-byte instructions."""
+def program(machine: str = "", own_ipc: bool = True, snapshot: bool = False) -> bytes:
+    """The filter for `machine` (this one by default) as 8-byte instructions.
+
+    `snapshot`: for an initialised function whose forks enter shells of their own. They own those shells' user
+    namespaces, so they have capabilities in there, and nowhere else, from entering until they give them up. Therefore
+    all is refused that a function can do without and that a capability in such a namespace would let pass.
+    """
     arm = (machine or platform.machine()) in ("aarch64", "arm64")
     column = 1 if arm else 0
     refuse, absent = _ERRNO | errno.EPERM, _ERRNO | errno.ENOSYS
@@ -170,16 +205,40 @@ def program(machine: str = "", own_ipc: bool = True) -> bytes:
     for table, answer in ((_DENIED, refuse), (_ABSENT, absent), (lasting, absent)):
         for numbers in table.values():
             number = numbers[column]
-            if number is not None:
+            if number is not None and not (snapshot and numbers in (_SETNS, _UNSHARE)):
                 code += [_step(_EQUAL, number, 0, 1), _step(_RETURN, answer)]
     code += _argument_rule(_CLONE[column], 0, [_step(_SET, _NAMESPACE_FLAGS, 0, 1), _step(_RETURN, refuse)])
     code += _one_of(_PERSONALITY[column], 0, _PERSONALITIES, refuse)
+    if snapshot:
+        code += _snapshot_rules(column, refuse)
     code += _one_of(_SOCKET[column], 0, _SOCKET_FAMILIES, _ERRNO | errno.EAFNOSUPPORT)
     code += _one_of(_SOCKETPAIR[column], 0, _SOCKET_FAMILIES, _ERRNO | errno.EAFNOSUPPORT)
-    refused = [step for value in _REFUSED_IOCTLS for step in (_step(_EQUAL, value, 0, 1), _step(_RETURN, refuse))]
+    refused = _network_ioctl_rule(refuse) if snapshot else []
+    refused += [step for value in _REFUSED_IOCTLS for step in (_step(_EQUAL, value, 0, 1), _step(_RETURN, refuse))]
     code += _argument_rule(_IOCTL[column], 1, refused)
     code.append(_step(_RETURN, _ALLOW))
     return b"".join(code)
+
+
+def _snapshot_rules(column: int, refuse: int) -> List[bytes]:
+    code = _one_of(_UNSHARE[column], 0, (_LEFT_BY_FORKS,), refuse)
+    # Raw sockets and netlink, which are how networks are set up.
+    family = [_step(_EQUAL, value, len(_PLAIN_FAMILIES) - index, 0) for index, value in enumerate(_PLAIN_FAMILIES)]
+    family.append(_step(_RETURN, _ERRNO | errno.EAFNOSUPPORT))
+    kind = [_step(_LOAD, _ARGUMENT_OFFSET + 8), _step(_AND, 0xF), _step(_EQUAL, _RAW, 0, 1), _step(_RETURN, refuse)]
+    code += _argument_rule(_SOCKET[column], 0, [*family, *kind])
+    # Packet filters: jumps go to the refusal at the end or behind it.
+    options = [_step(_EQUAL, value, len(_FILTER_OPTIONS) - index, 0) for index, value in enumerate(_FILTER_OPTIONS)]
+    look = [_step(_LOAD, _ARGUMENT_OFFSET + 16), *options, _step(_RETURN, _ALLOW), _step(_RETURN, refuse)]
+    levels = [_step(_EQUAL, _IP_LEVELS[0], 1, 0), _step(_EQUAL, _IP_LEVELS[1], 0, len(look))]
+    return code + _argument_rule(_SETSOCKOPT[column], 1, [*levels, *look])
+
+
+def _network_ioctl_rule(refuse: int) -> List[bytes]:
+    first, last = _NETWORK_IOCTLS
+    asking = [_step(_EQUAL, value, len(_ASKING_IOCTLS) - index, 0) for index, value in enumerate(_ASKING_IOCTLS)]
+    inside = [_step(_GREATER, last, len(asking) + 1, 0), *asking, _step(_RETURN, refuse)]
+    return [_step(_GREATER, first - 1, 0, len(inside)), *inside]
 
 
 def _step(operation: int, value: int, if_true: int = 0, if_false: int = 0) -> bytes:

@@ -11,6 +11,9 @@ from lambent.sandbox.cgroup import Cgroup
 from lambent.sandbox.plain import Paths
 from lambent.sandbox.spec import LaunchSpec
 
+#: Those of a shell within another that are entered one by one.
+NAMESPACES = ("user", "mnt", "net", "uts", "pid")
+
 
 class Run:
     """One process in a shell, the runtime's or an extension's, from its start to its end."""
@@ -68,6 +71,14 @@ class Shell:
         self.spec: Optional[LaunchSpec] = None
         #: Level `process`: where Lambda's folders really are. None: they are mounted.
         self.paths: Optional[Paths] = None
+        #: Of a snapshot: where its process is told to fork.
+        self.forks: Optional[commands.Link] = None
+        #: The shell of the snapshot that this one is within, which it is for.
+        self.outer: Optional[Shell] = None
+        #: Its namespaces, until the fork that enters it is given them; where that tells how it fares.
+        self.namespaces: Dict[str, int] = {}
+        self.status: Optional[socket.socket] = None
+        self.is_frozen = False
         self.is_dying = False
         #: Its init ended unasked.
         self.is_lost = False
@@ -81,6 +92,7 @@ class Shell:
         self.init_fd = fds.pop("init", -1)
         self.control = socket.socket(fileno=fds.pop("control"))
         self.control.setblocking(False)
+        self.namespaces = {name: fds.pop(name) for name in NAMESPACES if name in fds}
         self.listeners = fds
         self.api_address = f"{api[0]}:{api[1]}"
         self.daemon_address = daemon
@@ -107,8 +119,8 @@ class Shell:
             signal.pidfd_send_signal(self.init_fd, signal.SIGKILL)
 
     def close(self) -> None:
-        commands.close_all([*self.server_ends.values(), *self.listeners.values()])
-        self.server_ends, self.listeners = {}, {}
+        commands.close_all([*self.server_ends.values(), *self.listeners.values(), *self.namespaces.values()])
+        self.server_ends, self.listeners, self.namespaces = {}, {}, {}
         if self.control is not None:
             self.control.close()
         if self.init_fd >= 0:

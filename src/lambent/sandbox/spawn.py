@@ -18,6 +18,8 @@ from lambent.sandbox.spec import SandboxError
 #: Descriptors of a runtime process; 0 is /dev/null, 1 and 2 the raw output.
 CHANNEL_FD = 3
 LOG_FD = 4
+#: Where a snapshot is told to fork.
+FORKS_FD = 5
 
 
 class Spawner:
@@ -28,7 +30,8 @@ class Spawner:
         self._own_pid_namespace = own_pid_namespace
         self._run = run
         #: Made here rather than in each child, which would take longer than entering the sandbox.
-        self._call_filters = {has_shell: seccomp.program(own_ipc=has_shell) for has_shell in (True, False)}
+        self.call_filters = {has_shell: seccomp.program(own_ipc=has_shell) for has_shell in (True, False)}
+        self._snapshot_filter = seccomp.program(snapshot=True)
         self._children: Dict[int, int] = {}
 
     def spawn(self, request: Dict[str, Any], received: List[int]) -> None:
@@ -69,7 +72,8 @@ class Spawner:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGPIPE):
                 signal.signal(number, signal.SIG_DFL)
-            contain.enter(request["plan"], fds, joins, self._call_filters["init" in fds])
+            call_filter = self._snapshot_filter if "forks" in fds else self.call_filters["init" in fds]
+            contain.enter(request["plan"], fds, joins, call_filter)
             os.chdir(request["plan"]["cwd"])
             os.environ.update(request["plan"].get("variables", {}))
         except BaseException as error:
@@ -120,12 +124,14 @@ def _arrange(fds: Dict[str, int]) -> None:
     wanted = [(null, 0), (fds["output"], 1), (fds["output"], 2)]
     if "channel" in fds:
         wanted += [(fds["channel"], CHANNEL_FD), (fds["log"], LOG_FD)]
+    if "forks" in fds:
+        wanted.append((fds["forks"], FORKS_FD))
     # Out of the way first: a target number may be the source of a later one.
     high = [(_duplicate(fd, 64), target) for fd, target in wanted]
     for fd, target in high:
         # A program that the function starts must not hold the channel open; `run_program` passes it on.
         os.dup2(fd, target, inheritable=target <= 2)
-    syscalls.close_from(LOG_FD + 1 if "channel" in fds else 3)
+    syscalls.close_from(wanted[-1][1] + 1)
 
 
 def _duplicate(fd: int, lowest: int) -> int:

@@ -84,6 +84,10 @@ class LaunchSpec:
     environment: Dict[str, str] = dataclasses.field(default_factory=dict)
     #: Start by exec even where the runtime could be forked: the function sets variables read at process start.
     plain_exec: bool = False
+    #: What is started initialises the function and is then forked into environments; framed runtimes that fork alone.
+    snapshot: bool = False
+    #: Id of the snapshot that it is restored from: its folders, limits and network are that one's.
+    restores: str = ""
     #: (ARN of an access point that the supervisor was started with, `/mnt/<name>`), mounted to be written.
     file_systems: Tuple[Tuple[str, str], ...] = ()
     #: Files of /opt/extensions, started as programs beside the runtime, and their environment.
@@ -186,12 +190,12 @@ def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
     return SupervisorOptions(**fields)  # type: ignore[arg-type]
 
 
+#: What SandboxError calls a launch with a network that the region does not have.
+UNKNOWN_NETWORK = "network"
 #: What SandboxError calls a failure to mount a function's file system.
 MOUNT_FILE_SYSTEM = "mount file system"
 
 
-#: What SandboxError calls a launch with a network that the region does not have.
-UNKNOWN_NETWORK = "network"
 class SandboxError(Exception):
     """A system call on the way into a sandbox failed: which, on what, why, and what the operator can do."""
 

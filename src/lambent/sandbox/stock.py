@@ -55,6 +55,11 @@ class Stock:
         self.on_trouble: Callable[[SandboxError], None]
         self.on_control: Callable[[Shell], None]
         self.mount_runtime: Callable[[Shell, RuntimeSpec], None]
+        #: The snapshot's shell within which one is missing most; what to do with such a one.
+        self.wanted_within: Callable[[bool], Optional[Shell]]
+        self.on_asked_within: Callable[[Shell], None]
+        self.on_ready_within: Callable[[Shell], None]
+        self.on_unmade_within: Callable[[Shell, SandboxError], None]
         #: Makes it ready where there are no namespaces.
         self.make_plain: Callable[[Shell], None]
         # Invariant: a shell of the stock is in exactly one of building, idle and started[…].
@@ -125,7 +130,7 @@ class Stock:
         if self._kind_of(spec) != self._pooled():
             return None
         runtime = self._runtimes[spec.runtime]
-        if not spec.plain_exec:
+        if not spec.plain_exec and not spec.snapshot:
             self.keep_started(runtime)
             started = self.started.get(spec.runtime)
             if started:
@@ -164,11 +169,13 @@ class Stock:
     def _make_one(self) -> bool:
         """Have one more shell made; False when there is none to be made now."""
         self._start_early()
-        wanted = self._wanted()
+        outer = self.wanted_within(not self.waiting)
+        wanted = self._wanted() if outer is None else outer.kind
         if wanted is None or len(self.building) >= workers.BUILDERS * _QUEUE_DEPTH:
             return False
         self._numbers += 1
         shell = Shell(self._numbers, self._free_slot(), wanted)
+        shell.outer = outer
         try:
             self._build(shell)
         except (SandboxError, OSError) as error:
@@ -186,7 +193,7 @@ class Stock:
         keep += sum(max(0, self._target(name) - len(shells)) for name, shells in self.started.items())
         missing += [self._pooled()] * max(0, keep - len(self.idle))
         for shell in self.building.values():
-            if shell.kind in missing:
+            if shell.kind in missing and shell.outer is None:
                 missing.remove(shell.kind)
         return missing[0] if missing else None
 
@@ -229,7 +236,7 @@ class Stock:
         worker = self._crew.builder()
         self.building[shell.number] = shell
         worker.building.append(shell.number)
-        request = {
+        request: Dict[str, Any] = {
             "build": shell.number,
             "tmp_mb": shell.kind.tmp_mb,
             "access": shell.kind.access,
@@ -238,9 +245,13 @@ class Stock:
             "endpoint_port": self.endpoint_port,
             "groups": self._ground.may_set_groups,
             "outside": user.outside_ids(shell.slot, self._ground.is_root, self._ground.subordinate_ids),
-            "fds": ["blank"] * len(blanks),
         }
-        worker.link.send(request, blanks, keep=blanks)
+        outer = []
+        if shell.outer is not None:
+            self.on_asked_within(shell)
+            outer = [shell.outer.init_fd]
+        request["fds"] = ["blank"] * len(blanks) + ["outer"] * len(outer)
+        worker.link.send(request, [*blanks, *outer], keep=[*blanks, *outer])
 
     def _free_slot(self) -> int:
         while True:
@@ -263,6 +274,10 @@ class Stock:
         if self.is_closed:
             self.on_discard(shell)
             return
+        if shell.outer is not None:
+            self.on_ready_within(shell)
+            self.fill()
+            return
         for request in self.waiting:
             if self._kind_of(request.spec) == shell.kind:
                 self.waiting.remove(request)
@@ -281,6 +296,9 @@ class Stock:
         return shell
 
     def _on_unmade(self, shell: Shell, error: SandboxError) -> None:
+        if shell.outer is not None:
+            self.on_unmade_within(shell, error)
+            return
         for request in self.waiting:
             if self._kind_of(request.spec) == shell.kind:
                 self.waiting.remove(request)

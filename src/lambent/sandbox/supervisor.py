@@ -146,6 +146,9 @@ class Supervisor:
             self._server.send({"re": message["seq"]})
         elif do == "destroy":
             self._fleet.destroy(message["seq"], message["id"])
+        elif do == "snapshot_taken":
+            self._fleet.snapshot_taken(message["id"])
+            self._server.send({"re": message["seq"]})
         elif do == "prepare":
             self._fleet.prepare(message["runtime"])
             self._server.send({"re": message["seq"]})

@@ -62,6 +62,7 @@ _PIVOT_ROOT = 41 if _IS_ARM else 155
 _CAPSET = 91 if _IS_ARM else 126
 # Calls made since 2019 have one number everywhere.
 _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
+_PIDFD_OPEN = 434
 _CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 436, 437, 442
 _LANDLOCK_CREATE_RULESET, _LANDLOCK_ADD_RULE, _LANDLOCK_RESTRICT_SELF = 444, 445, 446
 
@@ -208,6 +209,11 @@ def clear_capabilities() -> None:
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     data = (ctypes.c_uint32 * 6)()
     _check(_libc.syscall(_long(_CAPSET), ctypes.byref(header), ctypes.byref(data)), "capset", "empty")
+
+
+def pidfd_open(pid: int) -> int:
+    """As `os.pidfd_open`, which Python 3.8 lacks."""
+    return _check(_libc.syscall(_long(_PIDFD_OPEN), ctypes.c_int(pid), ctypes.c_uint(0)), "pidfd_open", pid)
 
 
 def close_from(first: int) -> None:

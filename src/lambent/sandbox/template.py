@@ -18,7 +18,7 @@ import signal  # noqa: E402
 import socket  # noqa: E402
 from typing import Any, Dict  # noqa: E402
 
-from lambent.sandbox import commands, contain, spawn, syscalls  # noqa: E402, F401  children need all of it
+from lambent.sandbox import commands, contain, snapshot_process, spawn, syscalls  # noqa: E402, F401  children need all of it
 from lambent.sandbox.spec import SandboxError  # noqa: E402
 
 sys.path.remove(_CODE_ROOT)
@@ -38,14 +38,20 @@ def main() -> None:
     bootstrap.preload()
     gc.freeze()
 
-    def run(_: Dict[str, Any]) -> None:
+    def run(request: Dict[str, Any]) -> None:
         # The function sees the modules that a Python of its own would have.
         for name in [name for name in sys.modules if name.partition(".")[0] == "lambent"]:
             del sys.modules[name]
-        bootstrap.main(spawn.CHANNEL_FD, spawn.LOG_FD)
+        if "forks" in request["fds"]:
+            forks = socket.socket(fileno=spawn.FORKS_FD)
+            snapshot = snapshot_process.Snapshot(forks, request["plan"]["cwd"], spawner.call_filters[True])
+            bootstrap.main(spawn.CHANNEL_FD, spawn.LOG_FD, snapshot)
+        else:
+            bootstrap.main(spawn.CHANNEL_FD, spawn.LOG_FD)
 
+    spawner = spawn.Spawner(control, pid_namespace_fd, run)
     commands.send(control, {"hello": True})
-    _serve(control, spawn.Spawner(control, pid_namespace_fd, run))
+    _serve(control, spawner)
 
 
 def _load(path: str) -> Any:

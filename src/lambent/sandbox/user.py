@@ -45,6 +45,19 @@ def map_ids(pid: int, proc_fd: int, uid: int, gid: int, inside: Tuple[int, int] 
             raise SandboxError("write", f"/proc/{path}", error.errno or 0) from error
 
 
+def map_own_ids(proc_fd: int) -> None:
+    """Map this process's user and group to themselves, in the fresh user namespace that it is in."""
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{UID} {UID} 1"), ("gid_map", f"{GID} {GID} 1")):
+        try:
+            fd = os.open(f"self/{name}", os.O_WRONLY | os.O_CLOEXEC, dir_fd=proc_fd)
+            try:
+                os.write(fd, content.encode())
+            finally:
+                os.close(fd)
+        except OSError as error:
+            raise SandboxError("write", f"/proc/self/{name}", error.errno or 0) from error
+
+
 def become(uid: int, gid: int, groups_allowed: bool) -> None:
     """Be that user and no other, in no further group; capabilities stay until they are dropped."""
     try:

@@ -45,6 +45,8 @@ PRELOAD = (
 )
 
 _READ_SIZE = 65536
+#: In place of an error's type: the function is well, but its process cannot be a snapshot.
+_NO_SNAPSHOT = b"Lambent.NoSnapshot"
 
 
 def preload() -> None:
@@ -125,8 +127,11 @@ class ChannelReplies:
         self._channel.send(b"X", error_type.encode(), b"\0", payload)
 
 
-def main(channel_fd: int, log_fd: int) -> NoReturn:
-    """Serve one function until the server or the function ends this process."""
+def main(channel_fd: int, log_fd: int, snapshot: Any = None) -> NoReturn:
+    """Serve one function until the server or the function ends this process.
+
+    `snapshot` (`sandbox.snapshot_process`): initialise it only; environments with the same descriptors are forks.
+    """
     from lambent_streams import StandardStreams, Telemetry  # type: ignore[import-not-found]
 
     gc.enable()
@@ -137,7 +142,7 @@ def main(channel_fd: int, log_fd: int) -> NoReturn:
     streams = StandardStreams(telemetry)
     streams.install()
     try:
-        _serve(channel, telemetry, streams)
+        _serve(channel, telemetry, streams, snapshot)
     except SystemExit as exit_request:
         code = _exit_code(exit_request)
     except BaseException:
@@ -154,7 +159,7 @@ def _set_signals() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-def _serve(channel: Channel, telemetry: Any, streams: Any) -> NoReturn:
+def _serve(channel: Channel, telemetry: Any, streams: Any, snapshot: Any) -> NoReturn:
     from lambent_ric import HandlerRunner, InitFailed  # type: ignore[import-not-found]
 
     init = json.loads(channel.read()[1:])
@@ -164,6 +169,8 @@ def _serve(channel: Channel, telemetry: Any, streams: Any) -> NoReturn:
         runner.load(handler)
     except InitFailed:
         sys.exit(1)
+    if snapshot is not None:
+        _be_snapshot(snapshot, runner, channel, streams)
     streams.finish()
     channel.send(b"R")
     while True:
@@ -171,6 +178,32 @@ def _serve(channel: Channel, telemetry: Any, streams: Any) -> NoReturn:
         start = 3 + int.from_bytes(frame[1:3], "big")
         request_id, deadline, arn, trace_id, client, identity, tenant = frame[3:start].decode().split("\0")
         runner.invoke(request_id, int(deadline or 0), arn, trace_id, client, identity, tenant, frame[start:])
+
+
+def _be_snapshot(snapshot: Any, runner: Any, channel: Channel, streams: Any) -> None:
+    """Comes back in each environment that is made of this process, once its own hooks have run."""
+    import lambent_snapshots  # type: ignore[import-not-found]
+
+    try:
+        lambent_snapshots.before_snapshot()
+    except Exception:  # the function's own
+        runner.hook_failed(lambent_snapshots.BEFORE_SNAPSHOT_ERROR)
+        sys.exit(lambent_snapshots.BEFORE_SNAPSHOT_EXIT)
+    streams.finish()
+    obstacle = snapshot.obstacle()
+    if obstacle:
+        channel.send(b"X", _NO_SNAPSHOT, b"\0", obstacle.encode())
+        sys.exit(0)
+    channel.send(b"R")
+    snapshot.wait()
+    # From here on in another process, with other ends of channel and pipes.
+    restore = json.loads(channel.read()[1:])
+    os.environ.update(restore["environment"])
+    try:
+        lambent_snapshots.after_restore()
+    except Exception:  # the function's own
+        runner.hook_failed(lambent_snapshots.AFTER_RESTORE_ERROR)
+        sys.exit(lambent_snapshots.AFTER_RESTORE_EXIT)
 
 
 def _enter_function(init: Dict[str, Any]) -> str:

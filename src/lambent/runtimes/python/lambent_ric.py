@@ -119,6 +119,13 @@ class HandlerRunner:
         self._replies.init_error(error["errorType"], _error_payload(error))
         raise InitFailed
 
+    def hook_failed(self, error_type: str) -> None:
+        """Report what a hook around the snapshot raised; called where it was caught."""
+        kind, value, trace = sys.exc_info()
+        error = ric.build_fault_result((kind, value, trace.tb_next if trace else None), None)
+        ric.log_error(error, self._sink)
+        self._replies.init_error(error_type, _error_payload(error))
+
     def invoke(
         self,
         request_id: str,

@@ -1,0 +1,118 @@
+"""Makes a shell within another: for what is restored of the snapshot that lives in the outer one.
+
+A snapshot ran hostile code and has no privilege by which it could enter a shell. So this one's user namespace is made
+by the snapshot's own user, in the outer one, and owns the others: who owns a user namespace may enter it and all that
+belongs to it (user_namespaces(7)), and nothing else. Being a member of the outer pid namespace, it ends with that.
+"""
+
+import os
+import socket
+from typing import Any, Callable, Dict, List, NoReturn
+
+from lambent.sandbox import commands, contain, mounts, syscalls, user
+from lambent.sandbox.spec import SandboxError, as_sandbox_error
+
+_OWN = (("user", "user"), *((name, "pid_for_children" if name == "pid" else name) for name, _ in contain.NESTED))
+
+
+def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], None]) -> contain.ShellParts:
+    """As `contain.make_shell`, within the shell whose init is `host.fds["outer"]`."""
+    ours, theirs = commands.socket_pair()
+    control, control_inside = socket.socketpair()
+    parts = contain.ShellParts(0, ours, control)
+    try:
+        syscalls.setns(host.fds["outer"], syscalls.CLONE_NEWPID)
+        maker = os.fork()
+        if maker == 0:
+            # With its own copy of the other ends the init would never see the builder end.
+            ours.close()
+            control.close()
+            _make_namespaces(plan, host, theirs, control_inside.fileno())
+        theirs.close()
+        control_inside.close()
+        _take_namespaces(parts)
+        # Its children are the outer init's from then on, which is what they are to end with.
+        os.waitpid(maker, 0)
+        mark("namespaces")
+        _furnish(plan, host, parts, mark)
+        commands.send(ours, {"step": "furnished"})
+        contain.expect(ours, "ready")
+        mark("init")
+    except BaseException:
+        parts.close()
+        raise
+    return parts
+
+
+def _take_namespaces(parts: contain.ShellParts) -> None:
+    fds = contain.expect(parts.handshake, "namespaces")
+    parts.pidfd = fds[0]
+    parts.namespaces = dict(zip([name for name, _ in _OWN], fds[1:]))
+
+
+def _furnish(plan: Dict[str, Any], host: contain.Host, parts: contain.ShellParts, mark: Callable[[str], None]) -> None:
+    """From outside, since this takes privileges that nobody inside has."""
+    proc = _new_proc(parts)
+    try:
+        if plan["own_network"]:
+            syscalls.setns(parts.namespaces["net"], syscalls.CLONE_NEWNET)
+        syscalls.setns(parts.namespaces["mnt"], syscalls.CLONE_NEWNS)
+        mounts.attach_proc(proc, host.masks)
+    finally:
+        os.close(proc)
+    mark("proc")
+    contain.furnish(plan, host, parts, mark)
+
+
+def _new_proc(parts: contain.ShellParts) -> int:
+    """A /proc of the shell's pid namespace, made where the host's is not hidden: else it would be refused."""
+    ours, theirs = commands.socket_pair()
+    syscalls.setns(parts.namespaces["pid"], syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            commands.send(theirs, {"step": "proc"}, [mounts.new_proc()])
+        except SandboxError as error:
+            commands.send(theirs, {"error": error.to_json()})
+        finally:
+            os._exit(0)
+    theirs.close()
+    with ours:
+        os.waitpid(pid, 0)
+        return contain.expect(ours, "proc")[0]
+
+
+# ---- within the outer shell's user and pid namespaces --------------------------------------------------------------
+
+
+def _make_namespaces(plan: Dict[str, Any], host: contain.Host, handshake: Any, control: int) -> NoReturn:
+    try:
+        syscalls.setns(host.fds["outer"], syscalls.CLONE_NEWUSER)
+        user.become(user.UID, user.GID, plan["groups"])
+        syscalls.unshare(syscalls.CLONE_NEWUSER)
+        proc = host.fds["proc"]
+        user.map_own_ids(proc)
+        syscalls.unshare(contain.namespaces(plan["own_network"]))
+        init = os.fork()
+        if init == 0:
+            _run_init(handshake, control)
+        # Now that there is an init: without one the pid namespace cannot be opened.
+        commands.send(handshake, {"step": "namespaces"}, [os.pidfd_open(init), *_open_namespaces(proc)])
+    except (SandboxError, OSError) as error:
+        commands.send(handshake, {"error": as_sandbox_error(error).to_json()})
+    finally:
+        os._exit(0)
+
+
+def _open_namespaces(proc: int) -> List[int]:
+    return [os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc) for _, name in _OWN]
+
+
+def _run_init(handshake: Any, control: int) -> NoReturn:
+    try:
+        contain.expect(handshake, "furnished")
+        contain.become_init(handshake, control)
+    except SandboxError as error:
+        commands.send(handshake, {"error": error.to_json()})
+    finally:
+        os._exit(1)
