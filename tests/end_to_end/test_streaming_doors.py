@@ -13,11 +13,13 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
+from framework_bundles import BUNDLES, packed
 from front_doors import allow_api
 
 from lambent.runtimes.catalog import Catalog
@@ -583,3 +585,31 @@ const read = async (path) => {
     slow, cut = json.loads(found.stdout)
     assert (slow[0], len(slow[1])) == (201, 4)
     assert cut == [200, ["so far", "broken"]]
+
+
+# ---- frameworks ----
+
+STREAMING = {
+    "Hono": replace(BUNDLES["Hono"], source="hono_stream.mjs"),
+    "Fastify": replace(BUNDLES["Fastify"], source="fastify_stream.js"),
+}
+
+
+@pytest.mark.parametrize("framework", STREAMING)
+def test_a_framework_streams_with_its_own_adapter(region: Any, framework: str) -> None:
+    bundle = STREAMING[framework]
+    name = framework.lower()
+    create(region, name, Handler=bundle.handler, Code={"ZipFile": packed(bundle)})
+    door = make_url(region, name)
+    answer = door.send("/teapot")
+    assert (answer.status, json.loads(answer.body)) == (418, {"short": True})
+    lags = []
+    with door.open("/events") as response:
+        assert response.getheader("content-type", "").startswith("text/event-stream")
+        assert [value.partition(";")[0] for value in response.headers.get_all("set-cookie")] == ["first=1", "second=2"]
+        while line := response.readline():
+            if line.startswith(b"data: "):
+                lags.append(time.time() * 1000 - int(line.removeprefix(b"data: ")))
+    assert len(lags) == 3
+    assert max(lags) < 50, lags
+    assert door.send("/large").body == b"".join(bytes([n]) * 50000 for n in range(100))
