@@ -10,7 +10,7 @@ import asyncio
 import logging
 from asyncio import AbstractEventLoop, Future
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, inf
 from typing import Any, Protocol
 
@@ -215,7 +215,8 @@ class Environment:
         self.idle_since = self.born_at
         #: Init time that the first invocation reports, None once it has (or where init failed).
         self.init_ms: float | None = None
-        #: Whether its first runtime comes out of a snapshot.
+        #: Its runtime comes out of a snapshot: no other can take its place.
+        self.is_restored = False
         self._is_restoring = False
         self._launched_at = 0.0
         #: In place of `init_ms`: what that took, and what of it is billed.
@@ -267,14 +268,20 @@ class Environment:
 
     # ---- starting ----
 
-    async def launch(self, blueprint: Blueprint) -> None:
-        """Make the sandbox and begin init. Raises SandboxError."""
+    async def launch(self, blueprint: Blueprint, restores: str = "") -> None:
+        """Make the sandbox and begin init. Raises SandboxError.
+
+        `restores`: id of the snapshot that its runtime comes out of, "" where it starts as any other.
+        """
         services = self._services
         self._blueprint = blueprint
         self._launched_at = self._clock.monotonic()
         spec = services.starter.launch_spec(
             blueprint, self.id, self._credentials, self.log_stream, self._initialization
         )
+        if restores:
+            self.is_restored = self._is_restoring = True
+            spec = replace(spec, restores=restores)
         async with asyncio.timeout(START_LIMIT_S):
             sandbox = await services.launcher.launch(spec)
         if self.state is State.DEAD:
@@ -820,7 +827,7 @@ class Environment:
         assert self._sandbox is not None
         self._stop_runtime(self._sandbox, reason, "failure")
         self._move(Event.FAILED)
-        if self.provisioned:
+        if self.provisioned or self.is_restored:
             # It is not ready any more, and something that is takes its place.
             self._owner.environment_expired(self, reason)
         else:

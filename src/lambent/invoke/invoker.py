@@ -465,7 +465,7 @@ class Invoker:
         if now > environment.old_at:
             self._discard(environment, "its credentials are about to expire")
             return
-        if environment.provisioned and environment.state is STOPPED:
+        if (environment.provisioned or environment.is_restored) and environment.state is STOPPED:
             self._discard(environment, "it is not ready any more")
             return
         decisions = self._pool.release(environment, now)
