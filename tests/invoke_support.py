@@ -122,6 +122,7 @@ class PlainSandbox:
         self.task_root = spec.code_root
         self.layer_root = "/opt"
         self.tmp = "/tmp"
+        self.has_own_network = False
         self.channel: socket.socket | None = None
         self.runtime_api: socket.socket | None = None
         self.runtime_api_address = ""
@@ -136,6 +137,9 @@ class PlainSandbox:
         #: What happened to it, in order.
         self.history: list[str] = []
         self._spawn()
+
+    async def dial(self) -> socket.socket:
+        return socket.socket()
 
     def _spawn(self) -> None:
         self._close()

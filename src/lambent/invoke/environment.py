@@ -50,6 +50,10 @@ from lambent.invoke.states import (
     IllegalTransition,
     State,
 )
+from lambent.invoke.telemetry.hub import About
+from lambent.invoke.telemetry.outbox import Budget
+from lambent.invoke.telemetry.station import TelemetryStation
+from lambent.invoke.telemetry.wire import Lines
 from lambent.invoke.timers import Timer, Timers
 from lambent.invoke.wrapped import WrappedRuntime
 from lambent.invoke.xray_daemon import XRayDaemon
@@ -148,6 +152,8 @@ class Services:
     sampler: tracing.Sampler
     #: Takes what is sent to the X-Ray daemon of an environment; None: nobody does.
     traces: TraceSink | None
+    #: What telemetry may hold for subscribers that are slow.
+    telemetry_budget: Budget
 
 
 class Environment:
@@ -221,6 +227,9 @@ class Environment:
         self._launched_at = 0.0
         #: In place of `init_ms`: what that took, and what of it is billed.
         self._restored: tuple[float, int] | None = None
+
+        #: None: no extension subscribed to telemetry, and none can any more.
+        self._telemetry: TelemetryStation | None = None
 
         # One runtime process and its extensions
         self._link: RuntimeLink | None = None
@@ -299,6 +308,7 @@ class Environment:
                 services.loop, services.timers, services.clock, sandbox.daemon, self.function, services.traces
             )
         self._move(Event.LAUNCHED)
+        self._begin_telemetry(sandbox)
         if self._is_restoring:
             self._chronicle.restore_start(self._clock.now())
             self._begin_init(RESTORE_LIMIT_S)
@@ -321,11 +331,48 @@ class Environment:
             names = () if blueprint.extension_fault else blueprint.extensions
             self._host = ExtensionHost(sandbox, self._api, self.function, names, self)
             self._extensions = self._host.extensions if blueprint.extensions else None
+            self._serve_telemetry(self._api, self._host.extensions, sandbox)
             self._api.listen()
         if blueprint.extension_fault is not None and self._extensions is not None:
             self._fail_launch(self._extensions, blueprint.extension_fault)
         elif self._extensions is None:
             self._connect(sandbox, blueprint)
+
+    def _begin_telemetry(self, sandbox: Sandbox) -> None:
+        """Before the first event of an init."""
+        if self._telemetry is None and self._api is not None:
+            services = self._services
+            self._telemetry = TelemetryStation(
+                About(self.function, self.id, self._initialization),
+                Lines(
+                    services.loop,
+                    services.timers,
+                    services.clock,
+                    self._owner.spawn,
+                    sandbox.dial,
+                    sandbox.has_own_network,
+                ),
+                services.telemetry_budget,
+                self._chronicle,
+                self._output,
+                self._telemetry_settled,
+            )
+        if self._telemetry is not None:
+            self._telemetry.begin_init()
+
+    def _serve_telemetry(self, api: SandboxApi, extensions: Extensions, sandbox: Sandbox) -> None:
+        if self._telemetry is not None:
+            runtime_api_port = int(sandbox.runtime_api_address.rpartition(":")[2])
+            self._telemetry.serve(api, extensions, (runtime_api_port, self._services.starter.endpoint_port))
+
+    def _end_telemetry_init(self) -> None:
+        if self._telemetry is not None and not self._telemetry.end_init():
+            self._telemetry = None
+
+    def _telemetry_settled(self) -> None:
+        """Its subscribers have got everything: nothing keeps it from being frozen."""
+        if self.state is READY:
+            self._timers.set(self._timer, self._clock.monotonic())
 
     def _attach_output(self, sandbox: Sandbox) -> None:
         self._output.attach(sandbox.log_fd, sandbox.output_fd)
@@ -424,6 +471,8 @@ class Environment:
         if state is FROZEN:
             assert self._sandbox is not None
             self._sandbox.thaw()
+        if self._telemetry is not None:
+            self._telemetry.wake()
         now = self._clock.monotonic()
         self._timers.set(self._timer, now + self._timeout_s)
         self._begin(job, now)
@@ -444,6 +493,7 @@ class Environment:
                 await sandbox.restart()
             if self.state is not State.DEAD:
                 self._move(Event.RESTARTED)
+                self._begin_telemetry(sandbox)
                 self._chronicle.init_start(self._clock.now(), "invoke")
                 self._begin_init(self._timeout_s)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
@@ -504,7 +554,10 @@ class Environment:
         state = self.state
         assert self._sandbox is not None
         self._sandbox.limit_cpu()
-        self._report_init(now, _NONE, logged=state is State.INIT and self._initialization != "on-demand")
+        self._report_init(
+            now, _NONE, self._extensions, logged=state is State.INIT and self._initialization != "on-demand"
+        )
+        self._end_telemetry_init()
         self._move(Event.INITIALISED)
         if state is State.INIT:
             if self._is_restoring:
@@ -554,6 +607,12 @@ class Environment:
             self.runtime_misbehaved("it went on with an answer that it had not begun")
         elif not outflow.take(piece):
             self._fail(faults.response_too_large(outflow.most_bytes), "its response was too large")
+
+    def runtime_stream_whole(self) -> None:
+        if self.state is BUSY and self._outflow is not None:
+            self._outflow.finish()
+        else:
+            self.runtime_misbehaved("it finished an answer that it had not begun")
 
     def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
         if self.state is not BUSY or self._outflow is None:
@@ -690,6 +749,7 @@ class Environment:
             self._trace_id,
             latency_ms if has_response else None,
             produced if has_response else 0,
+            b"" if has_response else outcome.payload,
         )
 
     def _end_invocation(self, now: float) -> None:
@@ -701,7 +761,7 @@ class Environment:
     def _fail(self, outcome: Outcome, reason: str) -> None:
         """The runtime is of no further use. Its sandbox with /tmp is."""
         now = self._clock.monotonic()
-        state = self.state
+        state, extensions = self.state, self._extensions
         assert self._sandbox is not None
         self._stop_runtime(self._sandbox, reason, "timeout" if outcome.status == TIMEOUT else "failure")
         if state in INITIALISING:
@@ -709,7 +769,8 @@ class Environment:
             self._output.flush()
             if not self._is_runtime_ready:
                 self._tell_runtime_done(outcome)
-            self._report_init(now, outcome, logged=True)
+            self._report_init(now, outcome, extensions, logged=True)
+            self._end_telemetry_init()
         if state is State.REINIT:
             # As on AWS, an invocation whose init fails starts after it, only to end.
             assert self._job is not None
@@ -844,6 +905,8 @@ class Environment:
             sandbox.kill(reason)
         else:
             self._leaving = self._services.loop.create_future()
+            if self._telemetry is not None:
+                self._telemetry.hurry()
             self._owner.spawn(self._leave(sandbox, host, reason, word, runs), f"leave {self.id[:8]}")
 
     def _close_link(self, sandbox: Sandbox) -> bool:
@@ -862,6 +925,8 @@ class Environment:
             await host.shut_down(self._clock, word, runtime_runs=runtime_runs)
         finally:
             sandbox.kill(reason)
+            if self._telemetry is not None:
+                self._telemetry.freeze()
             leaving.set_result(None)
 
     def destroy(self, reason: str) -> None:
@@ -889,6 +954,8 @@ class Environment:
     def _release(self) -> None:
         """Let go of what its processes used while they lived."""
         self._output.close()
+        if self._telemetry is not None:
+            self._telemetry.close()
         if self._api is not None:
             self._api.close()
         if self._daemon is not None:
@@ -932,6 +999,11 @@ class Environment:
         elif state is State.INIT:
             self._fail(Outcome(b"", TIMEOUT, "Sandbox.Timedout"), "its init took too long")
         elif state is READY:
+            if self._telemetry is not None:
+                if wait_s := self._telemetry.rest(now):
+                    self._timers.set(self._timer, now + wait_s)
+                    return
+                self._telemetry.freeze()
             self._move(Event.FREEZE)
             assert self._sandbox is not None
             self._sandbox.freeze()
@@ -951,10 +1023,10 @@ class Environment:
     def _init_phase(self) -> str:
         return "init" if self.state is State.INIT else "invoke"
 
-    def _report_init(self, now: float, outcome: Outcome, *, logged: bool) -> None:
+    def _report_init(self, now: float, outcome: Outcome, extensions: Extensions | None, *, logged: bool) -> None:
         """Of the init that ends here."""
         wall = self._clock.now()
-        for extension in self._extensions or ():
+        for extension in extensions or ():
             self._chronicle.extension(
                 wall, extension.name, extension.phase.value, extension.events, extension.error_type
             )

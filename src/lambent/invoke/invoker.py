@@ -39,6 +39,8 @@ from lambent.invoke.pool import Decision, Evict, Pool, QueueFull, Run, Start
 from lambent.invoke.provisioning import INIT_FAILED, NO_MEMORY, NOT_STARTED, Provisioning, Target
 from lambent.invoke.starts import AT_ONCE, StartQueue
 from lambent.invoke.states import STOPPED
+from lambent.invoke.telemetry.outbox import Budget
+from lambent.invoke.telemetry.station import REGION_BYTES
 from lambent.invoke.timers import Timers
 from lambent.ports import (
     CredentialIssuer,
@@ -170,6 +172,7 @@ class Invoker:
             idle_timeout=self._idle_timeout,
             sampler=tracing.Sampler(),
             traces=self._traces,
+            telemetry_budget=Budget(REGION_BYTES),
         )
         self._accepting = True
 

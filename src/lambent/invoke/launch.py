@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lambent.invoke.extension_host import path_of
 from lambent.invoke.extensions import MOST
@@ -137,6 +138,8 @@ class Starter:
         self._runtimes = runtimes
         self._credentials = credentials
         self._endpoint_url = endpoint_url
+        #: Where the region listens, inside of sandboxes too.
+        self.endpoint_port = urlsplit(endpoint_url).port or 0
 
     async def blueprint(self, function: FunctionVersion) -> Blueprint:
         """In a thread: it looks at files, and a runtime's first use may wait for its SDK to be put in place.

@@ -1,4 +1,4 @@
-"""Subscribing over HTTP, `PUT /2022-07-01/telemetry` and `PUT /2020-08-15/logs`: for registered extensions, during init."""
+"""Subscribing over HTTP, `PUT /2022-07-01/telemetry` or `PUT /2020-08-15/logs` by registered extensions in init."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class TelemetryApi(Service):
     def __init__(
         self,
         telemetry: Telemetry,
-        extensions: Callable[[], Extensions],
+        extensions: Extensions,
         reserved: Collection[int],
         on_subscribed: OnSubscribed,
     ) -> None:
-        """`extensions` are those of the process that runs; `reserved` are ports that no events may go to."""
+        """`reserved` are ports that no events may go to."""
         self._telemetry = telemetry
         self._extensions = extensions
         self._reserved = reserved
@@ -54,7 +54,7 @@ class TelemetryApi(Service):
     def _name(self, message: Message) -> str:
         """Of the extension that asks. Raises Refusal."""
         identifier = extension_identifier(message)
-        extension = self._extensions().find(identifier)
+        extension = self._extensions.find(identifier)
         if extension is None:
             raise Refusal("Extension.UnknownExtensionIdentifier", f"Unknown extension {identifier}")
         return extension.name
