@@ -13,7 +13,7 @@ import pytest
 from framework_bundles import Bundle, packed, runtime_of
 
 from tests.conftest import wait_until
-from tests.roles import ROLE
+from tests.roles import BASIC, make_role
 
 pytestmark = pytest.mark.slow
 
@@ -52,7 +52,9 @@ class Shop:
             FunctionName=self.name,
             Runtime=runtime_of(bundle),
             Handler=bundle.handler,
-            Role=ROLE,
+            Role=make_role(
+                region, "shop", inline="", policies=(BASIC, "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess")
+            ),
             Code={"ZipFile": packed(bundle)},
             MemorySize=512,
             Timeout=20,
@@ -82,6 +84,12 @@ def shop(shop_of: Callable[[str], Shop], request: pytest.FixtureRequest) -> Shop
     return shop_of(request.param)
 
 
+def annotations_of(segment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Of the segment and all below it."""
+    below = [found for each in segment.get("subsegments", ()) for found in annotations_of(each)]
+    return [segment["annotations"], *below] if "annotations" in segment else below
+
+
 def test_logs_metrics_and_traces_are_what_powertools_users_see(shop: Shop) -> None:
     payload, lines = shop.call({"id": "o-1"})
     assert payload == {"ok": True}
@@ -89,6 +97,15 @@ def test_logs_metrics_and_traces_are_what_powertools_users_see(shop: Shop) -> No
     assert (line["level"], line["service"], line["function_name"]) == ("INFO", "shop", shop.name)
     assert line["cold_start"] is True
     assert line["xray_trace_id"]
+
+    xray = shop.region.client("xray")
+
+    def annotations() -> list[Any]:
+        traces = xray.batch_get_traces(TraceIds=[line["xray_trace_id"]])["Traces"]
+        segments = [json.loads(segment["Document"]) for trace in traces for segment in trace["Segments"]]
+        return [found for segment in segments for found in annotations_of(segment)]
+
+    wait_until(lambda: any(found.get("order") == "o-1" for found in annotations()), 10, "the annotated segment")
 
     cloudwatch = shop.region.client("cloudwatch")
     now = datetime.datetime.now(datetime.UTC)
