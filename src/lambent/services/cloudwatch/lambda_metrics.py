@@ -128,6 +128,8 @@ class LambdaMetrics:
         index = ceil(log(duration) * SCALE) if duration > 0.0 else ZERO
         buckets = cell.buckets
         buckets[index] = buckets.get(index, 0) + 1
+        if record.extensions_ms:
+            self.count(record.invoked_arn, "PostRuntimeExtensionsDuration", record.extensions_ms, MILLISECONDS)
 
     def throttled(self, function: FunctionVersion, invoked_arn: str) -> None:
         self._cell(function, invoked_arn, int(self._clock.now()) // MINUTE).throttles += 1
