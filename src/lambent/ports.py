@@ -115,6 +115,9 @@ class ResponseSink(Protocol):
     def on_drain(self, callback: Callable[[], None]) -> None:
         """Call `callback` once when pieces may come again."""
 
+    def finish(self) -> None:
+        """The response is whole, whatever the function still does. Not called where it ended early."""
+
 
 class InvocationRecord(msgspec.Struct, frozen=True):
     """What happened, once: the REPORT line, metrics, billing and traces all derive from it."""

@@ -61,6 +61,7 @@ const actions = {
   async midway(event, stream) { stream.write('part'); throw new RangeError('midway'); },
   async exits(event, stream) { stream.write('part'); await sleep(50); process.exit(3); },
   async hangs(event, stream) { stream.write('part'); await sleep(60000); },
+  async lingers(event, stream) { stream.end('all'); await sleep(400); console.log('done at last'); },
   async logs(event, stream) { console.log('a line'); stream.end('logged'); },
 };
 exports.handler = awslambda.streamifyResponse(async (event, stream, context) => actions[event.do](event, stream));
@@ -129,11 +130,13 @@ def functions(region: Any) -> Any:
         "streams": {**node, "Handler": "index.handler", "Timeout": 30},
         "brief": {**node, "Handler": "index.handler", "Timeout": 1},
         "whole": {**node, "Handler": "index.whole", "Timeout": 5},
+        "alone": {**node, "Handler": "index.handler", "Timeout": 30},
         "custom": {**provided, "Handler": "x", "Timeout": 10},
     }.items():
         client.create_function(FunctionName=name, Role=ROLE, MemorySize=256, **settings)
-    for name in ("streams", "brief", "whole", "custom"):
+    for name in ("streams", "brief", "whole", "alone", "custom"):
         client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 1})
+    client.put_function_concurrency(FunctionName="alone", ReservedConcurrentExecutions=1)
     return client
 
 
@@ -240,6 +243,15 @@ def test_the_log_of_an_invocation_comes_with_its_end(functions: Any) -> None:
     assert "REPORT RequestId: " in tail
 
 
+def test_a_response_is_whole_before_its_function_is_done(functions: Any) -> None:
+    began = time.monotonic()
+    chunk, end = begin(functions, "streams", {"do": "lingers"}, LogType="Tail")["EventStream"]
+    assert chunk == {"PayloadChunk": {"Payload": b"all"}}
+    # The end that the SDK waits for is the invocation's.
+    assert time.monotonic() - began > 0.4
+    assert b"done at last" in base64.b64decode(end["InvokeComplete"]["LogResult"])
+
+
 def test_a_dry_run_checks_and_runs_nothing(functions: Any) -> None:
     answer = functions.invoke_with_response_stream(FunctionName="streams", InvocationType="DryRun", Payload=b"{}")
     assert (answer["StatusCode"], list(answer["EventStream"])) == (204, [])
@@ -340,10 +352,19 @@ def test_a_client_that_does_not_read_holds_up_the_function_and_not_the_server(re
 
 
 def test_a_client_that_hangs_up_stops_nothing(region: Any, functions: Any) -> None:
-    client = reader_of(region, "streams", {"do": "counting", "pieces": 80})
+    client = reader_of(region, "alone", {"do": "counting", "pieces": 80})
     assert client.recv(1) == b"H"
+    with pytest.raises(ClientError, match="TooManyRequests"):
+        read(functions, "alone", {"do": "count"})
     client.close()
-    wait_until(lambda: read(functions, "streams", {"do": "count"})[0] == b"80")
+
+    def count() -> bytes:
+        try:
+            return read(functions, "alone", {"do": "count"})[0]
+        except functions.exceptions.TooManyRequestsException:
+            return b""
+
+    wait_until(lambda: count() == b"80")
 
 
 def test_many_streams_at_once_all_come_whole(region: Any, functions: Any) -> None:

@@ -92,6 +92,9 @@ class Told:
     def runtime_stream_piece(self, piece: bytes) -> None:
         self.events.append(("piece", piece))
 
+    def runtime_stream_whole(self) -> None:
+        self.events.append(("whole",))
+
     def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
         self.events.append(("stream ended", error_type, payload))
 
@@ -286,7 +289,7 @@ def test_a_streamed_response_is_told_as_it_comes_and_ends_with_the_next_invocati
             await api.until(lambda count=number: len(api.told.events) == 2 + count)
         client.write(b"0\r\n\r\n")
         assert (await client.reply()).status == 202
-        assert api.told.events[1:] == [STREAM_BEGAN, ("piece", b"one "), ("piece", b"two")]
+        assert api.told.events[1:] == [STREAM_BEGAN, ("piece", b"one "), ("piece", b"two"), ("whole",)]
         client.begin("GET", NEXT)
         await api.until(lambda: api.told.events[-1] == ("stream ended", "", b""))
 

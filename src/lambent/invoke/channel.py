@@ -21,8 +21,9 @@ _HEAD = struct.Struct(">IB")
 _INVOKE_HEAD = struct.Struct(">IBH")
 _INIT, _INVOKE = ord("I"), ord("V")
 _READY, _INIT_ERROR, _RESPONSE, _ERROR, _FATAL = ord("R"), ord("X"), ord("S"), ord("E"), ord("F")
-#: A streamed response: its content type; its pieces; its end, with error type, NUL and payload where it failed.
-_STREAM, _PIECE, _STREAM_END = ord("B"), ord("P"), ord("Z")
+#: A streamed response: its content type; its pieces; that it is whole; the end of its invocation, with error type, NUL
+#: and payload where it failed.
+_STREAM, _PIECE, _WHOLE, _STREAM_END = ord("B"), ord("P"), ord("W"), ord("Z")
 #: A body may also carry an error type before its payload.
 _MAX_FRAME = MAX_PAYLOAD + 4096
 _MAX_PIECE = 256 * 1024
@@ -49,8 +50,11 @@ class RuntimeEvents(Protocol):
 
     def runtime_stream_piece(self, piece: bytes) -> None: ...
 
+    def runtime_stream_whole(self) -> None:
+        """The streamed response is whole; the function may go on."""
+
     def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
-        """The streamed response is whole; or, where `error_type` is not "", it ended with this error."""
+        """The invocation is over; where `error_type` is not "", the streamed response ended early with this error."""
 
     def runtime_crashed(self, payload: bytes) -> None:
         """It answers with an error that its process ends with: it takes no further invocation."""
@@ -254,6 +258,8 @@ class FrameChannel:
         events = self._events
         if kind == _PIECE and len(body) <= _MAX_PIECE:
             events.runtime_stream_piece(body)
+        elif kind == _WHOLE:
+            events.runtime_stream_whole()
         elif kind == _STREAM and len(body) <= _MAX_CONTENT_TYPE:
             events.runtime_stream_began(header_text(body))
         elif kind == _STREAM_END:

@@ -90,6 +90,11 @@ class Outflow:
         """What was collected."""
         return b"".join(self._pieces)
 
+    def finish(self) -> None:
+        """Nothing more comes, and what came is all: whoever takes it need not wait for the end of the invocation."""
+        if self._sink is not None:
+            self._sink.finish()
+
     def measured(self, started_at: float) -> tuple[float | None, int]:
         """For the record: milliseconds until the first byte, and bytes streamed; nothing where it was collected."""
         if self._is_collected or self.first_byte_at is None:

@@ -217,6 +217,8 @@ class HttpRuntime(Service):
     def _end_stream(self, message: Message) -> Answer:
         error_type, error = _trailers(message)
         self._answered(lambda: self._events.runtime_stream_ended(error_type, error))
+        if not error_type:
+            self._events.runtime_stream_whole()
         return _ACCEPTED
 
     def error(self, connection: Connection, message: Message) -> Answer:

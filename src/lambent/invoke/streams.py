@@ -28,7 +28,8 @@ async def open_stream(invoke: Callable[[ResponseSink], Coroutine[Any, Any, Invok
         stream.content_type         # "" where the function failed before it began: no pieces, `result` tells why
         async for piece in stream:  # ends with the response; raises the AwsError of a platform that failed in between
             …
-        stream.result               # the InvokeResult; function_error where it failed, also in the middle
+        stream.is_whole             # False where the function failed, also in the middle: `result` tells how
+        await stream.ending()       # the InvokeResult; a function may go on after its response
         stream.close()              # nobody reads any more (a `finally`); the function goes on
     """
     stream = ResponseStream()
@@ -52,6 +53,7 @@ class ResponseStream:
         self._error: BaseException | None = None
         self._task: Task[InvokeResult] | None = None
         self._began = False
+        self._finished = False
         self._ended = False
         self._closed = False
         self._pieces: list[bytes] = []
@@ -84,6 +86,10 @@ class ResponseStream:
         if self._closed or not self._pieces:
             self._drained()
 
+    def finish(self) -> None:
+        self._finished = True
+        self._tell()
+
     # ---- the reader ----
 
     async def beginning(self) -> None:
@@ -93,14 +99,28 @@ class ResponseStream:
         if not self._began and self._error is not None:
             raise self._error
 
+    @property
+    def is_whole(self) -> bool:
+        """Once the pieces have ended: whether these are all that the function wanted to say."""
+        return self._finished or (self.result is not None and self.result.function_error is None)
+
+    async def ending(self) -> InvokeResult:
+        """Wait for the end of the invocation, and of its function; raises what the platform failed with."""
+        while not self._ended:
+            await self._wait()
+        if self.result is None:
+            assert self._error is not None
+            raise self._error
+        return self.result
+
     def __aiter__(self) -> ResponseStream:
         return self
 
     async def __anext__(self) -> bytes:
         """All that has come since the last piece, at least one byte."""
         while not self._pieces:
-            if self._ended or self._closed:
-                if self._error is not None:
+            if self._finished or self._ended or self._closed:
+                if self._error is not None and not self._finished:
                     raise self._error
                 raise StopAsyncIteration
             await self._wait()

@@ -85,6 +85,9 @@ class _Ears:
     def runtime_stream_piece(self, piece: bytes) -> None:
         self._events.runtime_stream_piece(piece)
 
+    def runtime_stream_whole(self) -> None:
+        self._events.runtime_stream_whole()
+
     def runtime_stream_ended(self, error_type: str, payload: bytes) -> None:
         self._events.runtime_stream_ended(error_type, payload)
 

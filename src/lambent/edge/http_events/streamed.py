@@ -50,8 +50,7 @@ async def opening(stream: ResponseStream, limit: int, *, has_prelude: bool) -> O
             return Opening(received[:at], received[at + len(SEPARATOR) :])
         if len(received) >= limit + len(SEPARATOR):
             raise MalformedProxyResponse(f"The response has no eight NUL bytes within its first {limit} bytes.")
-    result = stream.result
-    if result is None or result.function_error is not None:
+    if not stream.is_whole:
         raise FunctionFailed
     if received:
         raise MalformedProxyResponse("The response ended before the eight NUL bytes behind its metadata.")
@@ -85,9 +84,9 @@ class Body:
         try:
             return await self._stream.__anext__()
         except StopAsyncIteration:
-            result = self._stream.result
-            if result is not None and result.function_error is None:
+            if self._stream.is_whole:
                 raise
+            result = self._stream.result
             error = "its function failed" if result is None else result.payload.decode("utf-8", "replace")[:1000]
         except AwsError as refused:
             error = str(refused)

@@ -7,6 +7,7 @@ import { InvalidStreamingOperation } from './errors.mjs';
 
 const BEGIN = 'B'.charCodeAt(0);
 const PIECE = 'P'.charCodeAt(0);
+const WHOLE = 'W'.charCodeAt(0);
 const PRELUDE_TYPE = 'application/vnd.awslambda.http-integration-response';
 const PRELUDE_END = Buffer.alloc(8);
 const MAX_PIECE_BYTES = 65536;
@@ -59,8 +60,10 @@ export class ResponseStream extends Writable {
     this.#send(chunk, 0, done);
   }
 
+  // The client has everything now, whatever the handler still does.
   _final(done) {
     this.#begin();
+    if (this.#isOpen) this.#channel.send(WHOLE);
     done();
   }
 

@@ -115,8 +115,7 @@ async def _events(stream: ResponseStream, *, log_tail: bool) -> AsyncIterator[di
     try:
         async for piece in stream:
             yield {"PayloadChunk": {"Payload": piece}}
-        result = stream.result
-        assert result is not None
+        result = await stream.ending()
         complete: dict[str, Any] = {}
         if result.function_error is not None:
             complete["ErrorCode"] = result.function_error
