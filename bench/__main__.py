@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 
-from bench import concurrency, doors, load, peers, streaming
+from bench import concurrency, doors, extensions, load, peers, streaming
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -143,6 +143,17 @@ def measure_cold(runs: int, seconds: float) -> list[Row]:
             rows += [p50, p99, first]
         rows += phases(region)
     return rows
+
+
+def measure_extension(runs: int, seconds: float) -> list[Row]:
+    """As the cold starts; the two kinds in turn, so that the machine's moods meet both."""
+    with Region() as region:
+        without, with_one = extensions.measure(region, 15 * runs)
+    plain = Row("cold start, Python, p50, beside the next", "", "ms", extensions.figures(without, runs))
+    row = Row("cold start with one extension (bash), p50", "", "ms", extensions.figures(with_one, runs))
+    added = load.percentile(with_one, 0.5) - load.percentile(without, 0.5)
+    row.remark = f"the extension adds {added:.1f} ms"
+    return [plain, row]
 
 
 def phases(region: Region) -> list[Row]:
@@ -380,6 +391,7 @@ SECTIONS = {
     "start": measure_start,
     "warm": measure_warm,
     "cold": measure_cold,
+    "extension": measure_extension,
     "burst": measure_burst,
     "memory": measure_memory,
     "logs": measure_logs,
