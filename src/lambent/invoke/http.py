@@ -94,6 +94,10 @@ class Message:
             raise HttpError(431, "RequestHeaderFieldsTooLarge", "The request's headers are too large.")
         (self._trailers if trailing else self._headers)[name.lower()] = value
 
+    def forget(self) -> None:
+        """Its body will not be read."""
+        self._chunks.clear()
+
     def add_body(self, chunk: bytes, limit: int) -> int:
         """Returns by how many bytes what is kept grew."""
         self.size += len(chunk)
@@ -428,6 +432,10 @@ class Connection(AsyncioProtocol):
         self._held = 0
 
     def _break_off(self, error: HttpError) -> None:
+        # At once: whoever sends at the same time is not to be refused for what is gone.
+        self._release()
+        if self._message is not None:
+            self._message.forget()
         if self._transport is not None:
             self._transport.write(error.answer())
             self._transport.close()
