@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import zipfile
@@ -347,6 +348,17 @@ def test_http_1_0_gets_the_stream_without_chunks(door: Door) -> None:
     head, _, body = received.partition(b"\r\n\r\n")
     assert b"transfer-encoding" not in head.lower()
     assert re.fullmatch(rb"(\d+\n){4}", body)
+
+
+def test_a_stream_over_https_is_as_any_other(door: Door) -> None:
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with closing(http.client.HTTPSConnection("127.0.0.1", door.port, timeout=30, context=context)) as connection:
+        connection.request("GET", f"{door.prefix}/much", headers={"Host": door.host})
+        assert len(connection.getresponse().read()) == 80 * 65536
+        connection.request("GET", f"{door.prefix}/fail", headers={"Host": door.host})
+        with pytest.raises(http.client.IncompleteRead):
+            connection.getresponse().read()
 
 
 # ---- how it ends ----

@@ -188,6 +188,14 @@ def test_openapi_3_becomes_an_api(client: Any) -> None:
     )
 
 
+def test_integrations_that_stream_are_imported(client: Any) -> None:
+    uri = URI.replace("2015-03-31", "2021-11-15").replace("/invocations", "/response-streaming-invocations")
+    streams = {**PROXY, "uri": uri, "responseTransferMode": "stream", "timeoutInMillis": 900_000}
+    definition = json.loads(swagger(paths={"/": {"get": {"x-amazon-apigateway-integration": streams}}}))
+    made = by_path(client, imported(client, definition)["id"])["/"]["resourceMethods"]["GET"]["methodIntegration"]
+    assert (made["responseTransferMode"], made["timeoutInMillis"], made["uri"]) == ("STREAM", 900_000, uri)
+
+
 @pytest.mark.parametrize(("mode", "prefix"), [("ignore", ""), ("prepend", "/v1/store"), ("split", "/store")])
 def test_base_path_goes_where_it_is_told(client: Any, mode: str, prefix: str) -> None:
     api = imported(client, SWAGGER, parameters={"basepath": mode})["id"]
@@ -275,6 +283,8 @@ def test_what_is_no_definition_is_refused(client: Any, refused: Refusal, body: b
         {"paths": {"/": {"get": {"responses": [1]}}}},
         {"paths": {"/": {"get": {"x-amazon-apigateway-integration": ["x"]}}}},
         {"paths": {"/": {"get": {"x-amazon-apigateway-integration": {**PROXY, "timeoutInMillis": "x"}}}}},
+        {"paths": {"/": {"get": {"x-amazon-apigateway-integration": {**PROXY, "responseTransferMode": ["x"]}}}}},
+        {"paths": {"/": {"get": {"x-amazon-apigateway-integration": {**PROXY, "responseTransferMode": "SOON"}}}}},
         {"paths": {"/": {"get": {"x-amazon-apigateway-integration": {**PROXY, "requestTemplates": {"a/b": 1}}}}}},
         {"definitions": {"A": [1]}},
         {"definitions": {"A": {"type": "animal"}}},

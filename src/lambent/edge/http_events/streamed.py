@@ -39,7 +39,7 @@ async def opening(stream: ResponseStream, limit: int, *, has_prelude: bool) -> O
 
     Raises FunctionFailed, MalformedProxyResponse, and the AwsError of a platform that failed.
     """
-    received = b""
+    received = bytearray()
     async for piece in stream:
         if not has_prelude:
             return Opening(b"", piece)
@@ -47,7 +47,7 @@ async def opening(stream: ResponseStream, limit: int, *, has_prelude: bool) -> O
         received += piece
         at = received.find(SEPARATOR, seen, limit + len(SEPARATOR))
         if at >= 0:
-            return Opening(received[:at], received[at + len(SEPARATOR) :])
+            return Opening(bytes(received[:at]), bytes(received[at + len(SEPARATOR) :]))
         if len(received) >= limit + len(SEPARATOR):
             raise MalformedProxyResponse(f"The response has no eight NUL bytes within its first {limit} bytes.")
     if not stream.is_whole:
