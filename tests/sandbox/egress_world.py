@@ -6,15 +6,17 @@ of its addresses: TCP 80 with the address that it was asked from, UDP 7777 with 
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import selectors
 import signal
 import socket
 import struct
-import time
+import subprocess
+from typing import Any
 
-from lambent.sandbox import levels, routing, syscalls
-from lambent.sandbox.netlink import ROUTE, Netlink
+from lambent.sandbox import levels, nftables, routing, syscalls
+from lambent.sandbox.netlink import NETFILTER, ROUTE, Netlink
 
 #: The host's own addresses there, its public one first.
 HOST = ("203.0.113.2", "10.20.30.40")
@@ -69,6 +71,7 @@ def new_host(resolv_conf: str = f"nameserver {RESOLVER}\n") -> int:
         host.ask([routing.route(10, None, ROUTER)])
     os.close(read_end)
     os.close(write_end)
+    os.environ["INTERNET"] = str(pid)
     return pid
 
 
@@ -92,7 +95,7 @@ def _serve(ready: int) -> None:
     for kind, port in ports:
         sock = socket.socket(socket.AF_INET, kind)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((RESOLVER if port == 53 else "", port))
+        sock.bind(({53: RESOLVER, 7777: PUBLIC}.get(port, ""), port))
         if kind == socket.SOCK_STREAM:
             sock.listen(64)
         selector.register(sock, selectors.EVENT_READ, port)
@@ -138,13 +141,15 @@ def listen_on_host(port: int) -> socket.socket:
     return sock
 
 
-def connects(address: str, port: int = 80) -> str:
-    """Source of an expression that a probe evaluates: what came over a connection, or why there was none."""
+def connects(address: str, port: int = 80, source: str = "") -> str:
+    """Source of a program for a probe: what came over a connection, or why there was none."""
     return f"""
 def attempt():
     sock = socket.socket()
-    sock.settimeout(1.0)
+    sock.settimeout(0.5)
     try:
+        if {source!r}:
+            sock.bind(({source!r}, 0))
         sock.connect(({address!r}, {port}))
         return sock.recv(100).decode()
     except OSError as error:
@@ -153,8 +158,133 @@ result = attempt()
 """
 
 
-def wait_gone(path: str, seconds: float = 5.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while os.path.exists(path) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return not os.path.exists(path)
+UDP = f"""
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(2)
+sock.sendto(b"ping", ({PUBLIC!r}, 7777))
+result = sock.recv(100).decode()
+"""
+
+LISTEN = """
+import builtins
+builtins.listener = socket.create_server(("", 5000))
+threading.Thread(target=lambda: builtins.listener.accept()[0].sendall(b"reached"), daemon=True).start()
+"""
+
+OWN_ADDRESS = f"""
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.connect(({PUBLIC!r}, 9))
+result = sock.getsockname()[0]
+"""
+
+#: Many more connections than one sandbox may have: a datagram to each of many ports.
+FLOOD = f"""
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for port in range(10000, 14000):
+    try:
+        sock.sendto(b"x", ({PUBLIC!r}, port))
+    except OSError:
+        pass
+"""
+
+
+def ask_by_tcp(kind: int) -> str:
+    """A program that asks the sandbox's resolver for a name over a connection: the address, or "" without an answer."""
+    return f"""
+import struct
+sock = socket.socket()
+sock.settimeout(2)
+sock.connect(("169.254.100.2", 53))
+labels = b"".join(bytes([len(part)]) + part for part in {NAME.encode()!r}.split(b"."))
+question = struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + labels + struct.pack(">BHH", 0, {kind}, 1)
+sock.sendall(struct.pack(">H", len(question)) + question)
+try:
+    answer = sock.recv(1000)
+except ConnectionResetError:
+    answer = b""
+result = socket.inet_ntoa(answer[-4:]) if answer[2:4] == b"\\0\\7" else ""
+"""
+
+
+def uplink_addresses() -> list[str]:
+    """The two ends of the way to the gateway."""
+    with Netlink(ROUTE) as host:
+        ours = next(each for each in routing.addresses(host) if each.startswith("169.254."))
+    first = int(ipaddress.IPv4Address(ours)) & ~1
+    return [str(ipaddress.IPv4Address(first)), str(ipaddress.IPv4Address(first + 1))]
+
+
+def redirect(address: str, target: str) -> None:
+    """What publishes a container's port does: the host changes the destination before it routes."""
+    rule = f"ip daddr {address} dnat ip to {target}"
+    chain = "{ type nat hook prerouting priority dstnat; }"
+    for command in ("add table inet other", f"add chain inet other pre {chain}", f"add rule inet other pre {rule}"):
+        subprocess.run(["/usr/sbin/nft", command], check=True)
+
+
+def has_accepted(listener: socket.socket) -> int:
+    listener.setblocking(False)
+    try:
+        listener.accept()
+    except BlockingIOError:
+        return 0
+    return 1
+
+
+def tracked() -> int:
+    """Connections that the host's kernel keeps in mind."""
+    with open("/proc/sys/net/netfilter/nf_conntrack_count") as file:
+        return int(file.read())
+
+
+def passes_through() -> str:
+    """What somebody outside gets who sends packets through the host to what is behind it."""
+    pid = os.fork()
+    if pid == 0:
+        os._exit(_behind())
+    os.waitpid(pid, 0)
+    with open(f"/tmp/through-{pid}") as file:
+        answer = file.read()
+    os.unlink(f"/tmp/through-{pid}")
+    return answer
+
+
+def _behind() -> int:
+    """A network behind the host with a server, and a client outside of it."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    syscalls.unshare(syscalls.CLONE_NEWNET)
+    with Netlink(ROUTE) as behind:
+        behind.ask([routing.up(1), routing.pair("lan0", 10, "lan1", 30, home, 1500)])
+        behind.ask([routing.address(10, "192.0.2.2", 24), routing.up(10), routing.route(10, None, "192.0.2.1")])
+    server = socket.create_server(("", 80))
+    syscalls.setns(home, syscalls.CLONE_NEWNET)
+    with Netlink(ROUTE) as host:
+        host.ask([routing.address(30, "192.0.2.1", 24), routing.up(30)])
+    with open("/proc/sys/net/ipv4/conf/lan1/forwarding", "w") as file:
+        file.write("1")
+    outside = os.open(f"/proc/{os.environ['INTERNET']}/ns/net", os.O_RDONLY)
+    syscalls.setns(outside, syscalls.CLONE_NEWNET)
+    answer = "reached"
+    try:
+        socket.create_connection(("192.0.2.2", 80), 0.5)
+    except OSError as error:
+        answer = type(error).__name__
+    server.close()
+    with open(f"/tmp/through-{os.getpid()}", "w") as file:
+        file.write(answer)
+    return 0
+
+
+def left() -> dict[str, Any]:
+    """What of the region is to be seen on the host."""
+    with Netlink(NETFILTER) as conversation:
+        tables = [name for name, _ in nftables.tables(conversation)]
+    with open("/proc/sys/net/ipv4/conf/wan0/forwarding") as file:
+        forwarding = file.read().strip()
+    inode = os.stat("/proc/self/ns/net").st_ino
+    return {
+        "links": sorted(name for _, name in socket.if_nameindex() if name != "lan1"),
+        "tables": tables,
+        "forwarding": forwarding,
+        "run": os.path.exists(f"/run/lambent/forwarding-{inode}"),
+    }

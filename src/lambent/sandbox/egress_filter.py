@@ -69,6 +69,8 @@ def gateway_table(accesses: Sequence[NetworkAccess]) -> List[Message]:
         nftables.base_chain(TABLE, "disguise", "nat", nftables.POSTROUTING, _SOURCE_NAT),
         rule(TABLE, "forward", is_ipv4(unless=True), drop()),
         rule(TABLE, "forward", is_established(), accept()),
+        # What belongs to no connection would keep the sandbox's address.
+        rule(TABLE, "forward", is_new(unless=True), drop()),
         # Neither from outside nor to another sandbox.
         rule(TABLE, "forward", comes_from(UPLINK), drop()),
         rule(TABLE, "forward", goes_to(UPLINK, unless=True), drop()),
@@ -107,9 +109,10 @@ def host_table(name: str, flags: int, uplink: str, source: str) -> List[Message]
         nftables.base_chain(name, "forward", "filter", nftables.FORWARD, _EARLY),
         nftables.base_chain(name, "disguise", "nat", nftables.POSTROUTING, _SOURCE_NAT),
         rule(name, "input", comes_from(uplink), drop()),
+        rule(name, "forward", comes_from(uplink), is_ipv4(unless=True), drop()),
+        rule(name, "forward", comes_from(uplink), from_network(f"{source}/32", unless=True), drop()),
         # A published port of a container's, for one: the host's own address by another way.
         rule(name, "forward", comes_from(uplink), was_redirected(), drop()),
-        rule(name, "forward", comes_from(uplink), is_ipv4(unless=True), drop()),
         rule(name, "forward", goes_to(uplink), is_established(), accept()),
         rule(name, "forward", goes_to(uplink), drop()),
         # These forward for the gateway's sake: that makes the host nobody else's router.

@@ -62,6 +62,21 @@ def attributes(data: bytes) -> Iterator[Tuple[int, bytes]]:
         at += size + -size % 4
 
 
+def pack(messages: Sequence[Message], first: int = 1) -> bytes:
+    """Messages numbered from `first` on, as they go over a socket."""
+    parts = []
+    for number, message in enumerate(messages, first):
+        size = _HEADER.size + len(message.body)
+        parts.append(_HEADER.pack(size, message.kind, message.flags | REQUEST, number, 0) + message.body)
+        parts.append(b"\0" * (-size % 4))
+    return b"".join(parts)
+
+
+def quietly(messages: Sequence[Message]) -> List[Message]:
+    """The same, of which only the last is confirmed: what is refused is told in any case."""
+    return [*(each._replace(flags=each.flags & ~ACK) for each in messages[:-1]), messages[-1]]
+
+
 class Netlink:
     """A conversation with the kernel about the network namespace that this was made in."""
 
@@ -97,16 +112,19 @@ class Netlink:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def tell(self, packed: bytes, last: int, what: str) -> None:
+        """Send what `pack` made, whose last message has the number `last`; raises SandboxError if one is refused."""
+        self.sock.send(packed)
+        for _, flags, sequence, body in self._received(last):
+            code = -struct.unpack_from("=i", body)[0]
+            if code:
+                raise SandboxError("netlink", what, code, _error_text(flags, body))
+
     def ask(self, messages: Sequence[Message]) -> List[Tuple[int, bytes]]:
         """Send all in one go; the answers, by kind. Raises SandboxError for the first that is refused."""
         first = self._sequence + 1
-        parts = []
-        for message in messages:
-            self._sequence += 1
-            size = _HEADER.size + len(message.body)
-            parts.append(_HEADER.pack(size, message.kind, message.flags | REQUEST, self._sequence, 0) + message.body)
-            parts.append(b"\0" * (-size % 4))
-        self.sock.send(b"".join(parts))
+        self._sequence += len(messages)
+        self.sock.send(pack(messages, first))
         answers: List[Tuple[int, bytes]] = []
         refused: Optional[Tuple[int, int, str]] = None
         for kind, flags, sequence, body in self._received():
@@ -123,8 +141,11 @@ class Netlink:
             raise SandboxError("netlink", what, code, why)
         return answers
 
-    def _received(self) -> Iterator[Tuple[int, int, int, bytes]]:
-        """All that the kernel answered: it works before `send` returns, and goes on with a dump at each `recv`."""
+    def _received(self, last: int = -1) -> Iterator[Tuple[int, int, int, bytes]]:
+        """All that the kernel answered: it works before `send` returns, and goes on with a dump at each `recv`.
+
+        The answer to message `last` is the end of it.
+        """
         while True:
             try:
                 data = self.sock.recv(_BUFFER, socket.MSG_DONTWAIT)
@@ -135,6 +156,8 @@ class Netlink:
                 size, kind, flags, sequence, _ = _HEADER.unpack_from(data, at)
                 yield kind, flags, sequence, data[at + _HEADER.size : at + size]
                 at += max(size + -size % 4, _HEADER.size)
+            if sequence == last:
+                return
 
 
 def _error_text(flags: int, body: bytes) -> str:

@@ -178,26 +178,25 @@ def to_port(protocol: int, port: int) -> List[Expression]:
     return [_meta(_PROTOCOL), _compare(bytes([protocol])), *_field(base, offset, struct.pack(">H", port))]
 
 
-def from_network(network: str) -> List[Expression]:
-    return _in_network(network, 12)
+def from_network(network: str, unless: bool = False) -> List[Expression]:
+    return _in_network(network, 12, unless)
 
 
 def to_network(network: str) -> List[Expression]:
     return _in_network(network, 16)
 
 
-def _in_network(network: str, offset: int) -> List[Expression]:
+def _in_network(network: str, offset: int, unless: bool = False) -> List[Expression]:
     """IPv4's header holds the address there; the rule has made sure that it is IPv4's."""
     parsed = ipaddress.IPv4Network(network)
-    return _field(1, offset, parsed.network_address.packed, parsed.netmask.packed)
+    return _field(1, offset, parsed.network_address.packed, parsed.netmask.packed, unless)
 
 
-def _field(base: int, offset: int, value: bytes, mask: bytes = b"") -> List[Expression]:
+def _field(base: int, offset: int, value: bytes, mask: bytes = b"", unless: bool = False) -> List[Expression]:
     size = len(value)
     load = _expression("payload", number(1, _REGISTER), number(2, base), number(3, offset), number(4, size))
-    if not mask.strip(b"\xff"):
-        return [load, _compare(value)]
-    return [load, _masked(mask), _compare(value)]
+    compare = _compare(value, _UNEQUAL if unless else _EQUAL)
+    return [load, _masked(mask), compare] if mask.strip(b"\xff") else [load, compare]
 
 
 def _masked(mask: bytes) -> Expression:
@@ -215,8 +214,8 @@ def is_established() -> List[Expression]:
     return _ct(_CT_STATE, _ESTABLISHED | _RELATED)
 
 
-def is_new() -> List[Expression]:
-    return _ct(_CT_STATE, _NEW)
+def is_new(unless: bool = False) -> List[Expression]:
+    return _ct(_CT_STATE, _NEW, none_of=unless)
 
 
 def was_redirected(unless: bool = False) -> List[Expression]:

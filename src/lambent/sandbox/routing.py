@@ -24,7 +24,8 @@ ADDRESSES, ROUTES = 0x10, 0x40
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _GET_ADDRESS, _NEW_ROUTE = 16, 17, 20, 22, 24
 _LINK = struct.Struct("=BxHiII")
 _UP = 1
-_NAME, _MTU, _LINK_INFO, _NAMESPACE_FD = 3, 4, 18, 28
+_NAME, _MTU, _LINK_INFO, _OF_FAMILIES, _NAMESPACE_FD = 3, 4, 18, 26, 28
+_ADDRESS_MODE, _NO_ADDRESS = 8, 1
 _INFO_KIND, _INFO_DATA, _PEER = 1, 2, 1
 _ADDRESS, _LOCAL = 1, 2
 _DESTINATION, _OUT_LINK, _GATEWAY = 1, 4, 5
@@ -41,6 +42,13 @@ def pair(name: str, index: int, peer: str, peer_index: int, peer_namespace: int,
 
 def up(index: int) -> Message:
     return Message(_NEW_LINK, ACK, _link(index, _UP), f"link {index} up")
+
+
+def without_ipv6(index: int) -> Message:
+    """No link-local address for it: IPv6 leads nowhere. Cheaper than a setting below /proc/sys."""
+    mode = nested(socket.AF_INET6, attribute(_ADDRESS_MODE, bytes([_NO_ADDRESS])))
+    body = _LINK.pack(socket.AF_UNSPEC, 0, index, 0, 0) + nested(_OF_FAMILIES, mode)
+    return Message(_NEW_LINK, ACK, body, f"link {index} without IPv6")
 
 
 def delete(index: int) -> Message:
