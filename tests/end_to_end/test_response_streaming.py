@@ -304,15 +304,14 @@ def reader_of(region: Any, function: str, event: dict[str, Any]) -> socket.socke
     path = f"/2021-11-15/functions/{function}/response-streaming-invocations"
     request = AWSRequest("POST", region.url + path, data=json.dumps(event).encode())
     SigV4Auth(region.key, "lambda", region.name).add_auth(request)
-    host, port = region.url.removeprefix("http://").split(":")
+    host, port = str(region.url).removeprefix("http://").split(":")
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
     connection.connect((host, int(port)))
     head = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
-    body = request.body
-    connection.sendall(
-        f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
-    )
+    body = json.dumps(event).encode()
+    head += f"Content-Length: {len(body)}\r\n\r\n"
+    connection.sendall(f"POST {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{head}".encode() + body)
     return connection
 
 

@@ -352,8 +352,8 @@ def test_a_stream_that_does_not_end_well_says_so_whether_it_began_or_not(node: W
             assert json.loads(body.partition(b"\0")[2])["errorMessage"] == message
     for name, (part, message) in midway.items():
         with node.runtime(handler=f"app.{name}") as runtime:
-            begun, piece, (kind, body) = answers(runtime.start())
-            assert (begun, piece, kind) == (OCTETS, ("P", part), "Z")
+            first, piece, (kind, body) = answers(runtime.start())
+            assert (first, piece, kind) == (OCTETS, ("P", part), "Z")
             assert json.loads(body.partition(b"\0")[2])["errorMessage"] == message
             assert "Invoke Error" in runtime.output() + "".join(runtime.logs())
 
