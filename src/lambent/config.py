@@ -100,6 +100,18 @@ class SnapStart:
 
 
 @dataclass(frozen=True, slots=True)
+class Otlp:
+    """The table [otlp] of the configuration file: the OpenTelemetry collector that gets spans of invocations."""
+
+    #: URL, "" without.
+    endpoint: str = ""
+    #: Sent with each request: keys of the collector.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Invocations of sampled traces alone, not every one.
+    sampled_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     host: str = "127.0.0.1"
     #: 0 = any free port.
@@ -144,6 +156,9 @@ class Config:
     efs: Mapping[str, Path] = field(default_factory=dict)
     #: The table [oidc] of the configuration file: token issuers by their URL.
     oidc: Mapping[str, OidcIssuer] = field(default_factory=dict)
+    #: Where spans of invocations go; the option stands before the table's.
+    otlp_endpoint: str = ""
+    otlp: Otlp = field(default_factory=Otlp)
     #: What invocations would cost.
     rates: Rates = field(default_factory=Rates)
     #: Which functions may have SnapStart.
@@ -204,6 +219,8 @@ class Config:
 
 _ACCESS_POINT = re.compile(r"arn:aws[a-zA-Z-]*:elasticfilesystem:[a-z0-9-]+:\d{12}:access-point/fsap-[a-f0-9]{17}")
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+_COLLECTOR = re.compile(r"https?://[^\s/?#]+(/[!-~]*)?")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _LEAST = {
     "log_budget": 1,
     "event_budget": 1,
@@ -304,6 +321,30 @@ def _snap_start(value: Any) -> SnapStart:
     return SnapStart(**given)
 
 
+def _endpoint(value: Any) -> str:
+    if not isinstance(value, str) or (value and not _COLLECTOR.fullmatch(value)):
+        raise ConfigError(f"--otlp-endpoint must be the URL of a collector (http://localhost:4318), not {value!r}.")
+    return value
+
+
+def _otlp(value: Any) -> Otlp:
+    given: dict[str, Any] = {"": 0}
+    if isinstance(value, dict):
+        given = {name.replace("-", "_"): setting for name, setting in value.items()}
+    if given.keys() - {"endpoint", "headers", "sampled_only"}:
+        raise ConfigError("otlp is a table of the configuration file: [otlp], then endpoint, headers, sampled-only.")
+    headers = given.get("headers", {})
+    if not isinstance(headers, dict) or not all(
+        isinstance(text, str) and _HEADER_NAME.fullmatch(name) and text.isprintable() and text.isascii()
+        for name, text in headers.items()
+    ):
+        raise ConfigError('In [otlp], headers are a table of names and texts: headers = { "api-key" = "..." }.')
+    if not isinstance(given.get("sampled_only", False), bool):
+        raise ConfigError("In [otlp], sampled-only is true or false.")
+    _endpoint(given.get("endpoint", ""))
+    return Otlp(**given)
+
+
 def _flag(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).lower() in ("1", "true", "yes")
 
@@ -332,6 +373,8 @@ _CONVERTERS: dict[str, Any] = {
     "pool_size": int,
     "efs": _folders,
     "rates": _rates,
+    "otlp_endpoint": _endpoint,
+    "otlp": _otlp,
     "snap_start": _snap_start,
     "oidc": _issuers,
 }

@@ -52,6 +52,8 @@ def up(
     event_budget: Annotated[
         int | None, typer.Option(help="Bytes for asynchronous events that wait.", show_default="2 GiB")
     ] = None,
+    trace_budget: Annotated[int | None, typer.Option(help="Bytes for stored traces.", show_default="1 GiB")] = None,
+    otlp_endpoint: Annotated[str | None, typer.Option(help="Collector that gets spans of invocations (OTLP).")] = None,
     user: Annotated[str | None, typer.Option(help="Account to become when started as root.")] = None,
     rootfs: Annotated[Path | None, typer.Option(help="Root folder for functions in place of the host's.")] = None,
     host_suffix: Annotated[str | None, typer.Option(help="A host suffix of your own, beside localhost.")] = None,

@@ -1,0 +1,1 @@
+"""Spans of invocations for an OpenTelemetry collector, where the operator names one."""
