@@ -65,6 +65,8 @@ class FunctionVersion:
     allows_recursion: bool = False
     #: A published version with SnapStart: its environments are restored from a snapshot of the initialised function.
     snap_start: bool = False
+    #: The same whether it has a snapshot or starts as any other: what it registered to run around one runs.
+    snapshot_hooks: bool = False
     #: Of a version with SnapStart: Pending | Active | Failed. Nothing but what is Active is invoked.
     state: str = "Active"
     #: Name of what its VpcConfig lets it reach (`none`, `egress` or one of the operator's); "" without: the region's.

@@ -7,17 +7,27 @@ asks here when it needs them, and again before they run out.
 from __future__ import annotations
 
 import hmac
+import json
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 from lambent.clock import Clock
-from lambent.invoke.http import Answer, Connection, HttpError, Message, Service, json_answer
+from lambent.invoke.http import Answer, Connection, HttpError, Message, SandboxApi, Service, answer
 from lambent.ports import Credentials
+from lambent.runtimes.environment import CredentialsEndpoint
 
 PATH = b"/2021-04-23/credentials"
 #: SDKs ask for others a quarter of an hour before the end: theirs must be new ones then.
 _RENEWED_BEFORE_S = 1800.0
+
+
+def mount(api: SandboxApi, address: str, issue: Callable[[], Credentials], clock: Clock) -> CredentialsEndpoint:
+    """Serve credentials on a sandbox's listener, which its processes find at `address`."""
+    service = CredentialsApi(issue, clock)
+    api.mount(PATH, service)
+    port = address.rpartition(":")[2]
+    return CredentialsEndpoint(f"http://127.0.0.1:{port}{PATH.decode()}", service.token)
 
 
 class CredentialsApi(Service):
@@ -37,15 +47,14 @@ class CredentialsApi(Service):
         if message.method != b"GET":
             raise HttpError(405, "MethodNotAllowed", "Use GET.")
         current = self._fresh()
-        return json_answer(
-            200,
-            {
-                "AccessKeyId": current.access_key_id,
-                "SecretAccessKey": current.secret_access_key,
-                "Token": current.session_token,
-                "Expiration": datetime.fromtimestamp(current.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            },
-        )
+        fields = {
+            "AccessKeyId": current.access_key_id,
+            "SecretAccessKey": current.secret_access_key,
+            "Token": current.session_token,
+            "Expiration": datetime.fromtimestamp(current.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        # An SDK would keep the connection open for the next time, and with an open socket there is no snapshot.
+        return answer(200, json.dumps(fields).encode(), b"application/json", (b"Connection: close",))
 
     def _fresh(self) -> Credentials:
         current = self._current

@@ -22,7 +22,6 @@ from lambent.ids import hex_id
 from lambent.invoke import credentials_api, faults, log_levels, tracing
 from lambent.invoke.channel import FrameChannel, RuntimeLink
 from lambent.invoke.chronicle import Chronicle
-from lambent.invoke.credentials_api import CredentialsApi
 from lambent.invoke.errors import ServiceException, SnapStartException, SnapStartTimeoutException
 from lambent.invoke.extension_host import ExtensionHost
 from lambent.invoke.extensions import Extensions, invoke_event
@@ -288,8 +287,8 @@ class Environment:
         spec = services.starter.launch_spec(
             blueprint, self.id, self._credentials, self.log_stream, self._initialization
         )
+        self.is_restored = self._is_restoring = bool(restores)
         if restores:
-            self.is_restored = self._is_restoring = True
             spec = replace(spec, restores=restores)
         async with asyncio.timeout(START_LIMIT_S):
             sandbox = await services.launcher.launch(spec)
@@ -302,7 +301,12 @@ class Environment:
         if sandbox.runtime_api is not None:
             self._api = SandboxApi(services.loop, sandbox.runtime_api, self._owner.spawn, self.runtime_bug)
             if self._initialization == "snap-start":
-                self._credentials_endpoint = self._mount_credentials(self._api, sandbox)
+                self._credentials_endpoint = credentials_api.mount(
+                    self._api,
+                    sandbox.runtime_api_address,
+                    lambda: services.starter.credentials(self.function),
+                    self._clock,
+                )
         if sandbox.daemon is not None and services.traces is not None:
             self._daemon = XRayDaemon(
                 services.loop, services.timers, services.clock, sandbox.daemon, self.function, services.traces
@@ -310,6 +314,8 @@ class Environment:
         self._move(Event.LAUNCHED)
         self._begin_telemetry(sandbox)
         if self._is_restoring:
+            # It may have waited for its function, frozen.
+            sandbox.thaw()
             self._chronicle.restore_start(self._clock.now())
             self._begin_init(RESTORE_LIMIT_S)
             return
@@ -972,12 +978,6 @@ class Environment:
         await sandbox.destroy(reason)
 
     # ---- small parts ----
-
-    def _mount_credentials(self, api: SandboxApi, sandbox: Sandbox) -> CredentialsEndpoint:
-        service = CredentialsApi(lambda: self._services.starter.credentials(self.function), self._clock)
-        api.mount(credentials_api.PATH, service)
-        port = sandbox.runtime_api_address.rpartition(":")[2]
-        return CredentialsEndpoint(f"http://127.0.0.1:{port}{credentials_api.PATH.decode()}", service.token)
 
     def _open_log(self, services: Services, function: FunctionVersion) -> LogWriter:
         group = function.log_group or f"/aws/lambda/{function.name}"

@@ -33,10 +33,11 @@ from lambent.invoke.errors import (
     check_tenant,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
-from lambent.invoke.launch import Starter
+from lambent.invoke.launch import Blueprint, Starter
 from lambent.invoke.logs import node_share
 from lambent.invoke.pool import Decision, Evict, Pool, QueueFull, Run, Start
 from lambent.invoke.provisioning import INIT_FAILED, NO_MEMORY, NOT_STARTED, Provisioning, Target
+from lambent.invoke.snapshots import SnapshotKeeper
 from lambent.invoke.starts import AT_ONCE, StartQueue
 from lambent.invoke.states import STOPPED
 from lambent.invoke.telemetry.outbox import Budget
@@ -133,7 +134,10 @@ class Invoker:
         self._records = tuple(records)
         self._metrics = metrics
         self._traces = traces
-        self._pool: Pool[Environment, _Executions] = Pool(memory_budget_mb or _three_quarters_of_memory())
+        budget_mb = memory_budget_mb or _three_quarters_of_memory()
+        self._pool: Pool[Environment, _Executions] = Pool(budget_mb)
+        #: Implements ports.Snapshots.
+        self.snapshots = SnapshotKeeper(budget_mb, self._lend)
         #: By (account, region).
         self._admissions: dict[tuple[str, str], Admission] = {}
         self._tasks: set[Task[None]] = set()
@@ -174,6 +178,7 @@ class Invoker:
             traces=self._traces,
             telemetry_budget=Budget(REGION_BYTES),
         )
+        self.snapshots.start(self._services)
         self._accepting = True
 
     async def stop(self) -> None:
@@ -192,12 +197,19 @@ class Invoker:
         self._provisioning.clear()
         for environment in self._pool.members():
             environment.destroy(reason)
+        self.snapshots.clear(reason)
         for job in self._pool.clear():
             self._reject(job, ServiceException.of(job.invocation.request_id))
         while self._tasks:
             await asyncio.wait(self._tasks)
 
+    def _lend(self, memory_mb: int) -> None:
+        """Snapshots take so much more of the node's memory, or give it back."""
+        self._pool.lend(memory_mb)
+        self._act(self._pool.relieve(self._clock.monotonic()))
+
     def retire(self, account: str, region: str, name: str, version: str | None = None) -> None:
+        self.snapshots.retire(account, region, name, version)
         for group in self._pool.groups():
             function = group.about
             if (function.name, function.account, function.region) != (name, account, region):
@@ -209,6 +221,7 @@ class Invoker:
         """As if every idle environment had been idle for so much longer."""
         for environment in self._pool.members():
             environment.age(seconds)
+        self.snapshots.age(seconds)
         self._timers.run_due()
 
     def reserve(self, account: str, region: str, name: str, amount: int | None) -> None:
@@ -241,6 +254,7 @@ class Invoker:
     def statistics(self) -> dict[str, int]:
         return {
             **self._pool.statistics(),
+            **self.snapshots.statistics(),
             "running": sum(admission.running for admission in self._admissions.values()),
             "launching": self._launching,
             "starts_waiting": len(self._starts),
@@ -408,7 +422,8 @@ class Invoker:
             self._check_role(environment.function)
             if group.blueprint is None:
                 group.blueprint = await self._services.starter.blueprint(environment.function)
-            await environment.launch(group.blueprint)
+            if not (environment.function.snap_start and await self._restore(environment, group.blueprint)):
+                await environment.launch(group.blueprint)
         except LookupError as error:
             self._never_started(environment, InvalidRuntimeException(str(error)))
         except AccessDeniedException as error:
@@ -419,6 +434,19 @@ class Invoker:
         finally:
             self._launching -= 1
             self._begin_next()
+
+    async def _restore(self, environment: Environment, blueprint: Blueprint) -> bool:
+        """Launch it from its version's snapshot. False where it has to start as any other."""
+        snapshot_id = await self.snapshots.find(environment.function)
+        if not snapshot_id:
+            return False
+        try:
+            await environment.launch(blueprint, snapshot_id)
+        except (SandboxError, TimeoutError) as error:
+            log.warning("%r is not restored but started: %s", environment, error)
+            self.snapshots.lost(environment.function, snapshot_id)
+            return False
+        return True
 
     def _check_role(self, function: FunctionVersion) -> None:
         """It may be gone, or trust Lambda no more, since the function was given it."""

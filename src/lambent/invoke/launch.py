@@ -42,6 +42,12 @@ _OWN_VARIABLES = frozenset(
 )
 
 
+#: Libraries for numbers start a thread for each processor when they are imported; threads are not forked.
+_ONE_THREAD = {
+    f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "NUMEXPR", "BLIS", "VECLIB_MAXIMUM")
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchFault:
     """Why an extension cannot be started: which, AWS's short type for it, and its words."""
@@ -196,9 +202,14 @@ class Starter:
         credentials: Credentials | CredentialsEndpoint,
         log_stream: str,
         initialization_type: str,
+        *,
+        snapshot: bool = False,
     ) -> bytes:
+        """`snapshot`: of a process that becomes one."""
         function = blueprint.function
         environment = self._environment(blueprint, sandbox, credentials, log_stream, initialization_type)
+        if snapshot:
+            environment = {**_ONE_THREAD, **environment}
         return json.dumps(
             {
                 "handler": function.handler,
@@ -210,6 +221,8 @@ class Starter:
                 "memory_mb": function.memory_mb,
                 "log_format": function.log_format,
                 "init_type": initialization_type,
+                # A function that is written for snapshots runs its hooks where there is none, too.
+                "runs_hooks": function.snapshot_hooks and not snapshot,
             }
         ).encode()
 

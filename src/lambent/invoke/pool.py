@@ -341,6 +341,10 @@ class Pool(Generic[E, J]):
         self.tidy(group)
         return evicted
 
+    def lend(self, memory_mb: int) -> None:
+        """So much less of the node's memory (more: negative) is for environments from now on."""
+        self._budget_mb -= memory_mb
+
     def groups(self) -> list[Group[E, J]]:
         return list(self._groups.values())
 

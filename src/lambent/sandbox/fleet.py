@@ -28,6 +28,7 @@ from lambent.sandbox import (
 )
 from lambent.sandbox.shells import Run, Shell
 from lambent.sandbox.spec import (
+    NO_SNAPSHOT,
     UNKNOWN_NETWORK,
     LaunchSpec,
     RuntimeSpec,
@@ -288,7 +289,7 @@ class Fleet:
         if spec.snapshot and (
             spec.plain_exec or not self._ground.has_namespaces or self._runtimes[spec.runtime].start != "fork"
         ):
-            raise SandboxError("launch", spec.runtime, 0, "Only what is forked into namespaces can be a snapshot.")
+            raise SandboxError(NO_SNAPSHOT, spec.runtime, 0, "Only what is forked into namespaces can be a snapshot.")
         if len(spec.extensions) > _MAX_EXTENSIONS or not all(map(_FILE_NAME.match, spec.extensions)):
             raise SandboxError("launch", f"{len(spec.extensions)} extensions")
         for path in (spec.code_root, *spec.layers):

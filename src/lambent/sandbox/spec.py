@@ -192,6 +192,8 @@ def supervisor_options(fields: Dict[str, object]) -> SupervisorOptions:
 
 #: What SandboxError calls a launch with a network that the region does not have.
 UNKNOWN_NETWORK = "network"
+#: What SandboxError calls a launch of a snapshot where none can be.
+NO_SNAPSHOT = "snapshot"
 #: What SandboxError calls a failure to mount a function's file system.
 MOUNT_FILE_SYSTEM = "mount file system"
 

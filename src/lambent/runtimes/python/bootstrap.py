@@ -46,7 +46,7 @@ PRELOAD = (
 
 _READ_SIZE = 65536
 #: In place of an error's type: the function is well, but its process cannot be a snapshot.
-_NO_SNAPSHOT = b"Lambent.NoSnapshot"
+_NO_SNAPSHOT = b"Runtime.NoSnapshot"
 
 
 def preload() -> None:
@@ -171,6 +171,9 @@ def _serve(channel: Channel, telemetry: Any, streams: Any, snapshot: Any) -> NoR
         sys.exit(1)
     if snapshot is not None:
         _be_snapshot(snapshot, runner, channel, streams)
+    elif init.get("runs_hooks"):
+        _run_hook(runner, "before_snapshot")
+        _run_hook(runner, "after_restore")
     streams.finish()
     channel.send(b"R")
     while True:
@@ -182,13 +185,7 @@ def _serve(channel: Channel, telemetry: Any, streams: Any, snapshot: Any) -> NoR
 
 def _be_snapshot(snapshot: Any, runner: Any, channel: Channel, streams: Any) -> None:
     """Comes back in each environment that is made of this process, once its own hooks have run."""
-    import lambent_snapshots  # type: ignore[import-not-found]
-
-    try:
-        lambent_snapshots.before_snapshot()
-    except Exception:  # the function's own
-        runner.hook_failed(lambent_snapshots.BEFORE_SNAPSHOT_ERROR)
-        sys.exit(lambent_snapshots.BEFORE_SNAPSHOT_EXIT)
+    _run_hook(runner, "before_snapshot")
     streams.finish()
     obstacle = snapshot.obstacle()
     if obstacle:
@@ -199,11 +196,19 @@ def _be_snapshot(snapshot: Any, runner: Any, channel: Channel, streams: Any) -> 
     # From here on in another process, with other ends of channel and pipes.
     restore = json.loads(channel.read()[1:])
     os.environ.update(restore["environment"])
+    _run_hook(runner, "after_restore")
+
+
+def _run_hook(runner: Any, moment: str) -> None:
+    """`before_snapshot` or `after_restore`; ends the process where the function's code fails in it."""
+    import lambent_snapshots  # type: ignore[import-not-found]
+
     try:
-        lambent_snapshots.after_restore()
+        getattr(lambent_snapshots, moment)()
     except Exception:  # the function's own
-        runner.hook_failed(lambent_snapshots.AFTER_RESTORE_ERROR)
-        sys.exit(lambent_snapshots.AFTER_RESTORE_EXIT)
+        error_type, code = lambent_snapshots.FAILURES[moment]
+        runner.hook_failed(error_type)
+        sys.exit(code)
 
 
 def _enter_function(init: Dict[str, Any]) -> str:

@@ -9,11 +9,11 @@ import os
 import sys
 from typing import Any, Callable, Dict
 
-#: What a process exits with when a hook fails, as AWS's runtime does.
-BEFORE_SNAPSHOT_EXIT = 64
-AFTER_RESTORE_EXIT = 65
-BEFORE_SNAPSHOT_ERROR = "Runtime.BeforeSnapshotError"
-AFTER_RESTORE_ERROR = "Runtime.AfterRestoreError"
+#: What a hook's failure is called, and what its process exits with, as AWS's runtime does.
+FAILURES = {
+    "before_snapshot": ("Runtime.BeforeSnapshotError", 64),
+    "after_restore": ("Runtime.AfterRestoreError", 65),
+}
 
 
 def before_snapshot() -> None:

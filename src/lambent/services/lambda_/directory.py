@@ -156,6 +156,7 @@ class Directory:
             per_tenant=settings.per_tenant,
             allows_recursion=function.recursive_loop == "Allow",
             # Without a snapshot, once that is known, it starts as any other.
+            snapshot_hooks=function.has_snap_start,
             snap_start=function.has_snap_start
             and (function.state is not State.ACTIVE or function.snapshot_ms is not None),
             state=function.state.value if function.has_snap_start else "Active",
