@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from framework_bundles import Bundle, installed
 
 from lambent.runtimes.catalog import Catalog
 from tests.roles import ROLE
@@ -212,6 +213,30 @@ def test_an_agent_of_a_layer_hooks_into_python_by_pythonpath(make: Maker) -> Non
     assert make.call(wrapped)["customized"] == "by agent"
     named = make.function("agent-named", PYTHON, {"PYTHONPATH": "/opt/agent"}, [layer])
     assert make.call(named)["customized"] == "by agent"
+
+
+#: As the wrapper of OpenTelemetry's own layer: its launcher execs the runtime with a `sitecustomize` before all else.
+OPENTELEMETRY = """#!/bin/bash
+export PYTHONPATH="/opt/python:$PYTHONPATH"
+exec python3 /opt/python/bin/opentelemetry-instrument "$@"
+"""
+
+
+def test_opentelemetrys_launcher_instruments_a_function(make: Maker) -> None:
+    packages = installed(Bundle("otel_layer.py", ("opentelemetry-distro", "opentelemetry-instrumentation-aws-lambda")))
+    buffer = io.BytesIO(archive({"otel": OPENTELEMETRY}))
+    with zipfile.ZipFile(buffer, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as layer:
+        for path in packages.rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                layer.write(path, f"python/{path.relative_to(packages)}")
+    made = make.client.publish_layer_version(LayerName="otel", Content={"ZipFile": buffer.getvalue()})
+    variables = {"AWS_LAMBDA_EXEC_WRAPPER": "/opt/otel", "OTEL_TRACES_EXPORTER": "console"}
+    off = {"OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
+    name = make.function("opentelemetry", PYTHON, {**variables, **off}, [made["LayerVersionArn"]])
+    assert make.call(name)["handler"] == "app.handler"
+    spans = "".join(make.log(name))
+    assert '"kind": "SpanKind.SERVER"' in spans
+    assert f'"cloud.resource_id": "arn:aws:lambda:us-east-1:000000000000:function:{name}"' in spans
 
 
 @needs_node
