@@ -71,6 +71,7 @@ from lambent.services.lambda_.snap_start.domain import Eligibility
 from lambent.services.lambda_.subnets import Subnets
 from lambent.services.logs.operations import LogsOperations
 from lambent.services.logs.store import LogStore
+from lambent.services.otlp.exporter import SpanExporter
 from lambent.services.sts.service import StsService
 from lambent.services.xray.service import XRayService
 from lambent.storage.database import Database
@@ -194,6 +195,8 @@ class App:
         await xray.start()
         stack.push_async_callback(xray.stop)
 
+        exporters = await self._start_exporter(stack)
+
         invoker = Invoker(
             launcher=self._supervisor,
             runtimes=self._catalog,
@@ -207,7 +210,7 @@ class App:
             idle_timeout=config.idle_timeout,
             attach_endpoint=self._transport.add_socket,
             detach_endpoint=self._transport.remove_socket,
-            records=[cloudwatch.functions, ledger, xray.invocations],
+            records=[cloudwatch.functions, ledger, xray.invocations, *exporters],
             metrics=cloudwatch.functions,
             traces=xray,
         )
@@ -295,6 +298,7 @@ class App:
             "logs": logs.statistics,
             "metrics": cloudwatch.statistics,
             "traces": xray.statistics,
+            **({"otlp": exporters[0].statistics} if exporters else {}),
         }
         pipeline = self._pipeline(
             services={
@@ -400,6 +404,17 @@ class App:
         # A function on the host's network looks like any client, so then even `--auth off` asks for the root key.
         operator = OperatorCheck(root, verifier if self._shares_network else None)
         return Access(AnyCaller(keys, config.region), BrowserGuard(config.host, (config.host_suffix,)), operator)
+
+    async def _start_exporter(self, stack: contextlib.AsyncExitStack) -> Sequence[SpanExporter]:
+        """Of spans, where there is a collector for them."""
+        table = self.config.otlp
+        endpoint = self.config.otlp_endpoint or table.endpoint
+        if not endpoint:
+            return ()
+        exporter = SpanExporter(endpoint, table.headers, sampled_only=table.sampled_only)
+        await exporter.start()
+        stack.push_async_callback(exporter.stop)
+        return (exporter,)
 
     async def _start_supervisor(self, port: int) -> IsolationReport:
         report = await self._supervisor.start(port, self._fail)
