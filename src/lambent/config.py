@@ -236,8 +236,6 @@ _LEAST = {
 def _folders(value: Any) -> dict[str, Path]:
     if not isinstance(value, dict):
         raise ConfigError(
-_COLLECTOR = re.compile(r"https?://[^\s/?#]+(/[!-~]*)?")
-_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
             'efs is a table of the configuration file: [efs], then "<ARN of an access point>" = "/folder".'
         )
     for arn, folder in value.items():
