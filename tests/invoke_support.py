@@ -73,6 +73,8 @@ def act(do, request_id, calls):
         elif name == "calls": return "S", json.dumps(calls).encode()
         elif name == "variable": return "S", json.dumps(init["environment"][value]).encode()
         elif name == "echo": return "S", json.dumps(value).encode()
+        elif name == "frame": send(value[0], value[1:].encode("latin-1"))
+        elif name == "end": return "Z", value.encode()
     return "S", b"null"
 
 kind, body = frame()
@@ -126,12 +128,13 @@ class PlainSandbox:
         self.channel: socket.socket | None = None
         self.runtime_api: socket.socket | None = None
         self.runtime_api_address = ""
-        if not runtime.framed:
+        if not runtime.framed or spec.extensions:
             self.runtime_api = socket.create_server(("127.0.0.1", 0))
             self.runtime_api.setblocking(False)
             self.runtime_api_address = f"127.0.0.1:{self.runtime_api.getsockname()[1]}"
         self.log_fd = self.output_fd = -1
         self.extension_fds: list[int] = []
+        self.extension_ends: list[int] = []
         self.extensions_exited: list[asyncio.Future[ExitStatus]] = []
         self.snapshot_taken = lambda: None
         self.peak = 30 * 1024 * 1024
@@ -172,6 +175,11 @@ class PlainSandbox:
         for end in (log_end, output_end):
             os.close(end)
         theirs.close()
+        # Extensions have no process here: tests speak for them.
+        pipes = [os.pipe2(os.O_NONBLOCK) for _ in self._spec.extensions]
+        self.extension_fds = [read for read, _ in pipes]
+        self.extension_ends = [write for _, write in pipes]
+        self.extensions_exited = [loop.create_future() for _ in pipes]
         self.exited: asyncio.Future[ExitStatus] = loop.create_future()
         pidfd = os.pidfd_open(self._process.pid)
         loop.add_reader(pidfd, self._reap, pidfd, self._process, self.exited)
@@ -202,9 +210,12 @@ class PlainSandbox:
         self.history.append(f"kill: {reason}")
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
+        for exited in self.extensions_exited:
+            if not exited.done():
+                exited.set_result(ExitStatus(None, signal.SIGKILL))
 
     def terminate(self, *, kill: bool) -> None:
-        self.history.append("terminate")
+        self.history.append("terminate with SIGKILL" if kill else "terminate")
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL if kill else signal.SIGTERM)
 
@@ -232,9 +243,10 @@ class PlainSandbox:
         if self.channel is not None:
             self.channel.close()
             self.channel = None
-        for fd in (self.log_fd, self.output_fd):
+        for fd in (self.log_fd, self.output_fd, *self.extension_fds, *self.extension_ends):
             if fd >= 0:
                 os.close(fd)
+        self.extension_fds, self.extension_ends = [], []
         self.log_fd = self.output_fd = -1
 
 

@@ -762,7 +762,7 @@ class Environment:
         """Runtime and extensions are done with it and wait for the next."""
         self._move(ANSWERED)
         self._rest(now)
-        self._complete(self._outcome, now)
+        self._complete(self._outcome, now, self._outcome)
 
     def _fail(self, outcome: Outcome, reason: str) -> None:
         """The runtime is of no further use. Its sandbox with /tmp is."""
@@ -781,10 +781,11 @@ class Environment:
             # As on AWS, an invocation whose init fails starts after it, only to end.
             assert self._job is not None
             self._write_start(self._job.invocation, self._init_at)
+        # Who still waits, for the log of it, gets the runtime's answer where it had given one.
+        answer = self._outcome if state is FINISHING else outcome
         if state is FINISHING:
-            # The runtime had done its part; who waits for the log only gets its answer.
-            assert self._job is not None
-            self._respond_early(self._job, now)
+            self._output.drain()
+            self._output.flush()
         elif state is not State.INIT:
             self._runtime_done(outcome, now)
         self._move(Event.FAILED)
@@ -795,7 +796,7 @@ class Environment:
         elif state is State.INIT:
             self._owner.environment_usable(self)
         else:
-            self._complete(outcome, now)
+            self._complete(outcome, now, answer)
 
     def _duration_ms(self, outcome: Outcome, now: float) -> float:
         # A timer fires a little late; what is billed is the timeout.
@@ -804,8 +805,8 @@ class Environment:
         # Whole microseconds: then REPORT and `platform.report`, of two and three decimals, show the same number.
         return int((now - self._started_at) * 1e6) / 1000
 
-    def _complete(self, outcome: Outcome, now: float) -> None:
-        """Write what happened and give the result, unless the client has it; the environment is idle."""
+    def _complete(self, outcome: Outcome, now: float, answer: Outcome) -> None:
+        """Write what happened and give the answer, unless the client has it; the environment is idle."""
         job = self._job
         assert job is not None
         duration_ms = self._duration_ms(outcome, now)
@@ -817,7 +818,7 @@ class Environment:
         self._restored = None
         self.invocations += 1
         self._chronicle.report(self._clock.now(), record)
-        self._respond(job, outcome, record)
+        self._respond(job, answer, record)
         self._job = None
         self._outflow = None
         self._owner.environment_free(self, job, record, now)
