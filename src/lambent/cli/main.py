@@ -21,6 +21,7 @@ COMMANDS: Mapping[str, str] = {
     "status": "lambent.cli.status",
     "invoke": "lambent.cli.invoke",
     "logs": "lambent.cli.logs",
+    "traces": "lambent.cli.traces",
     "costs": "lambent.cli.costs",
     "accounts": "lambent.cli.accounts",
     "runtimes": "lambent.cli.runtimes",
