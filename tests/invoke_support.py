@@ -77,8 +77,6 @@ def act(do, request_id, calls):
         elif name == "pieces":
             for _ in range(value[0]): send("P", b"x" * value[1])
         elif name == "end": return "Z", value.encode()
-        elif name == "frame": send(value[0], value[1:].encode("latin-1"))
-        elif name == "end": return "Z", value.encode()
     return "S", b"null"
 
 kind, body = frame()
