@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 #: What an event costs beside its bytes.
 _OVERHEAD = 100
-#: What an outbox may always hold, and with what the region can spare, in times of what the subscriber asked to buffer.
-_OWN, _MOST = 2, 8
+#: What an outbox may always hold, in times of what the subscriber asked to buffer.
+_OWN = 2
+#: What it may hold while the region can spare it: what a function prints in the time that a subscriber takes to answer.
+_MOST = 8 * 1024 * 1024
 
 
 class Budget:
@@ -108,7 +110,7 @@ class Outbox:
         weight = self._weight + more
         if weight <= self._own or not self._events:
             return True
-        return weight <= _MOST * self._max_bytes and self._budget.left >= more
+        return weight <= _MOST and self._budget.left >= more
 
     def _settle(self) -> None:
         """Take from the budget, or give back, what the weight changed."""

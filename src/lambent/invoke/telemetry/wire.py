@@ -116,12 +116,16 @@ class Wire:
         self._connect()
 
     def _connect(self) -> None:
-        """Try the next address. On Linux a socket that was refused can be connected elsewhere."""
+        """Try the next address: on Linux a socket that was refused can be connected elsewhere."""
         sock = self._socket
         assert sock is not None
         error = errno.ECONNREFUSED
         while self._untried:
-            error = sock.connect_ex(self._untried.pop(0))
+            address = self._untried.pop(0)
+            error = sock.connect_ex(address)
+            if error == errno.ECONNABORTED:
+                # That was about the attempt before, which failed while nobody waited in the call.
+                error = sock.connect_ex(address)
             if error == errno.EINPROGRESS:
                 self._loop.add_writer(sock.fileno(), self._on_connected)
                 return
