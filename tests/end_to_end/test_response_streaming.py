@@ -320,6 +320,12 @@ def resident(region: Any) -> int:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
+def busy(region: Any) -> int:
+    """Environments that run a function."""
+    statistics = json.loads(region.request("GET", "/_lambent/statistics", sign="lambda").body)
+    return int(statistics["invoker"]["busy"])
+
+
 def test_a_client_that_does_not_read_holds_up_the_function_and_not_the_server(region: Any, functions: Any) -> None:
     pieces = 88  # 5.5 MB: the rate does not come into it
     read(functions, "streams", {"do": "large", "bytes": 5_000_000})
@@ -337,6 +343,7 @@ def test_a_client_that_does_not_read_holds_up_the_function_and_not_the_server(re
 
         wait_until(stands_still)
         assert resident(region) - before < 12 * 1024 * 1024, resident(region) - before
+        assert busy(region) == 8
         # Whoever reads again gets everything.
         late = idle.pop()
         size = 0
@@ -345,6 +352,7 @@ def test_a_client_that_does_not_read_holds_up_the_function_and_not_the_server(re
             assert piece
             size += len(piece)
         late.close()
+        wait_until(lambda: busy(region) == 7)
     finally:
         for client in idle:
             client.close()
