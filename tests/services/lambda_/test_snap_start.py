@@ -58,6 +58,7 @@ def test_and_by_an_update_whichever_of_the_two_comes_last(
     assert refused(client.update_function_configuration, FunctionName=name, SnapStart=ON) == answer
 
 
+@pytest.mark.slow
 def test_latest_has_the_setting_and_never_a_snapshot(client: Any, name: str, create: Create) -> None:
     create(SnapStart=ON)
     shown = client.get_function_configuration(FunctionName=name)
@@ -77,6 +78,7 @@ def test_switching_it_on_is_a_change_to_publish(client: Any, name: str, create: 
     assert [version["SnapStart"]["ApplyOn"] for version in listed] == [ON["ApplyOn"], "None", ON["ApplyOn"]]
 
 
+@pytest.mark.slow
 def test_provisioned_concurrency_excludes_it(client: Any, name: str, create: Create, refused: Refusal) -> None:
     create(SnapStart=OFF, Publish=True)
     client.update_function_configuration(FunctionName=name, SnapStart=ON)
@@ -107,6 +109,7 @@ def test_a_file_system_excludes_it() -> None:
     assert refusal.value.message == words("EFS")[2]
 
 
+@pytest.mark.slow
 def test_the_operator_may_let_every_python_have_it(start_region: Callable[..., Any], tmp_path: Path) -> None:
     config = tmp_path / "lambent.toml"
     config.write_text("[snap_start]\nevery_python = true\n")
@@ -117,6 +120,7 @@ def test_the_operator_may_let_every_python_have_it(start_region: Callable[..., A
     assert refused(client.create_function, **definition("g", SnapStart=ON, Runtime="nodejs22.x")) == words("nodejs22.x")
 
 
+@pytest.mark.slow
 def test_a_version_that_is_not_ready_is_not_invoked(client: Any, name: str, create: Create, refused: Refusal) -> None:
     create(SnapStart=ON, Code={"ZipFile": zipped({"app.py": "import time\ntime.sleep(1)\nhandler = lambda *_: 1"})})
     client.publish_version(FunctionName=name)

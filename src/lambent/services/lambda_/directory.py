@@ -97,6 +97,15 @@ class Directory:
             self._entries[function.key].tags = function.tags
         self._use_runtime(function.settings.runtime)
 
+    def put_state(self, function: Function, state: State, *, has_snapshot: bool) -> None:
+        """What became of a version with SnapStart, before its row says so: who reads that may invoke it at once."""
+        entry = self._entries.get(function.key)
+        version = entry.versions.get(function.version) if entry is not None else None
+        if entry is not None and version is not None:
+            entry.versions[function.version] = replace(
+                version, state=state.value, snap_start=has_snapshot or state is not State.ACTIVE
+            )
+
     def put_alias(self, alias: Alias) -> None:
         entry = self._entries.get(alias.function_key)
         if entry is not None:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from typing import Any
 
 from sqlalchemy import Connection
 
 from lambent.services.lambda_.directory import Directory
-from lambent.services.lambda_.domain import Function
+from lambent.services.lambda_.domain import Function, State
 from lambent.services.lambda_.names import LATEST
 from lambent.services.lambda_.snap_start.versions import VersionSnapshots
 from lambent.services.lambda_.store import FunctionStore, Key
@@ -80,7 +81,11 @@ class Settler:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _settle(self, function: Function) -> None:
-        changes = await self._snapshots.take(function) if function.has_snap_start else {}
+        changes: dict[str, Any] = {}
+        if function.has_snap_start:
+            changes = await self._snapshots.take(function)
+            has_snapshot = changes.get("snapshot_ms") is not None
+            self._directory.put_state(function, changes.get("state", State.PENDING), has_snapshot=has_snapshot)
 
         def settle(tx: Connection) -> Function | None:
             current = self._store.find_version(tx, function.key, function.version)
