@@ -387,13 +387,14 @@ class Environment:
 
     def _connect(self, sandbox: Sandbox, blueprint: Blueprint) -> None:
         """Talk to the runtime's process, which is there."""
-        if sandbox.channel is not None and self._api is not None and blueprint.is_wrapped:
-            self._link = WrappedRuntime(self._services.loop, sandbox.channel, self._api, self)
+        if sandbox.channel is not None and blueprint.is_wrapped:
+            self._open_wrapped().attach(sandbox.channel)
         elif sandbox.channel is not None:
             self._link = FrameChannel(self._services.loop, sandbox.channel, self)
         else:
             assert self._api is not None
             self._link = HttpRuntime(self._api, self)
+        assert self._link is not None
         starter = self._services.starter
         body = starter.restore_body if self._is_restoring else starter.init_body
         self._link.init(
@@ -406,17 +407,25 @@ class Environment:
             )
         )
 
+    def _open_wrapped(self) -> WrappedRuntime:
+        if not isinstance(self._link, WrappedRuntime):
+            assert self._api is not None
+            self._link = WrappedRuntime(self._services.loop, self._api, self)
+        return self._link
+
     async def _start_waiting(self, sandbox: Sandbox, blueprint: Blueprint, generation: int) -> None:
         """Start the runtime's process, now that the extensions are there."""
         try:
+            # It may call before this learns that it was started.
             if not blueprint.runtime.framed:
-                # It may call before this learns that it was started.
                 self._connect(sandbox, blueprint)
+            elif blueprint.is_wrapped:
+                self._open_wrapped()
             async with asyncio.timeout(START_LIMIT_S):
                 await sandbox.start_runtime()
             if generation == self._generation and self.state in INITIALISING:
                 self._attach_output(sandbox)
-                if self._link is None:
+                if blueprint.runtime.framed:
                     self._connect(sandbox, blueprint)
         except Exception as error:  # whatever keeps a runtime from starting is the platform's failure
             if generation == self._generation and self.state in INITIALISING:

@@ -16,37 +16,51 @@ from lambent.invoke.runtime_api import HttpRuntime
 
 
 class WrappedRuntime:
-    """Implements channel.RuntimeLink."""
+    """Implements channel.RuntimeLink. Its Runtime API answers from now on, the channel once it is attached."""
 
-    def __init__(self, loop: AbstractEventLoop, sock: socket.socket, api: SandboxApi, events: RuntimeEvents) -> None:
-        #: Those that the runtime may still turn out to speak to, then the one that it does.
-        self._links: list[RuntimeLink] = [
-            FrameChannel(loop, sock, _Ears(events, lambda: self._choose(0), lambda: len(self._links) == 1)),
-            HttpRuntime(api, _Ears(events, lambda: self._choose(1), lambda: len(self._links) == 1)),
-        ]
+    def __init__(self, loop: AbstractEventLoop, api: SandboxApi, events: RuntimeEvents) -> None:
+        self._loop = loop
+        self._events = events
+        #: The one that the runtime has turned out to speak to.
+        self._chosen: RuntimeLink | None = None
+        self._http = HttpRuntime(api, _Ears(events, lambda: self._choose(self._http), lambda: True))
+        #: All that are open. Invariant: `_chosen` alone, once there is one.
+        self._links: list[RuntimeLink] = [self._http]
+        self._http.init(b"")
 
     def __repr__(self) -> str:
         return f"<WrappedRuntime {' or '.join(type(link).__name__ for link in self._links)}>"
 
-    def _choose(self, index: int) -> None:
-        if len(self._links) == 1:
-            return
-        chosen, other = self._links[index], self._links[1 - index]
+    def attach(self, sock: socket.socket) -> None:
+        """The process is there, with the other end of `sock`; it may have called the Runtime API already."""
+        if self._chosen is None:
+            ears = _Ears(self._events, lambda: self._choose(frames), lambda: self._chosen is frames)
+            frames = FrameChannel(self._loop, sock, ears)
+            self._links.append(frames)
+
+    def _choose(self, chosen: RuntimeLink) -> None:
+        self._chosen = chosen
+        for link in self._links:
+            if link is not chosen:
+                link.close()
         self._links = [chosen]
-        other.close()
 
     def init(self, body: bytes) -> None:
         for link in self._links:
-            link.init(body)
+            if link is not self._http:
+                link.init(body)
 
     def invoke(self, header: Header, payload: bytes, *, streamed: bool = False) -> None:
-        self._links[0].invoke(header, payload, streamed=streamed)
+        assert self._chosen is not None
+        self._chosen.invoke(header, payload, streamed=streamed)
 
     def pause(self) -> None:
-        self._links[0].pause()
+        assert self._chosen is not None
+        self._chosen.pause()
 
     def resume(self) -> None:
-        self._links[0].resume()
+        assert self._chosen is not None
+        self._chosen.resume()
 
     def drain(self) -> None:
         for link in self._links:
