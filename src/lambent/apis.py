@@ -14,7 +14,7 @@ from lambent.edge.gate import Gate
 from lambent.edge.http_proxy import HttpProxy
 from lambent.edge.reach import Reach
 from lambent.identity.authorization import Decide, within_accounts
-from lambent.ports import FunctionCalls, LogSink, Roles
+from lambent.ports import FunctionCalls, LogSink, Roles, TraceSink
 from lambent.services.apigateway.service import ApiGatewayService
 from lambent.services.apigatewayv2.service import ApiGatewayV2Service
 from lambent.storage.database import Database
@@ -36,6 +36,7 @@ class Apis:
         workers: Executor,
         host_suffix: str,
         reach: Reach,
+        traces: TraceSink | None = None,
     ) -> None:
         self._rest = ApiGatewayService(database=database, clock=clock, decide=decide, roles=roles)
         self._http = ApiGatewayV2Service(database=database, clock=clock, host_suffix=host_suffix)
@@ -52,6 +53,7 @@ class Apis:
             logs=access_logs,
             clock=clock,
             workers=workers,
+            traces=traces,
         )
         self._rest.use_tester(rest.tester)
         self._gateway = HttpApiGateway(

@@ -286,6 +286,7 @@ class App:
                 clock=self._clock,
                 workers=workers,
                 host_suffix=config.host_suffix,
+                traces=xray,
                 reach=Reach(config.network_allow, urlsplit(self.url).port or 0),
             )
         )

@@ -478,6 +478,9 @@ class TraceSink(Protocol):
     def refused(self, function: FunctionVersion, invocation: Invocation) -> None:
         """A request was refused for too many."""
 
+    def tell(self, account: str, region: str, document: bytes) -> None:
+        """A segment (JSON) that a service of the region records of itself."""
+
 
 # ---- metrics and billing -------------------------------------------------------------------------------------------
 

@@ -268,3 +268,28 @@ def test_a_role_that_may_not_put_segments_leaves_no_trace(region: Region) -> Non
     assert region.client("xray").batch_get_traces(TraceIds=[context.root])["Traces"] == []
     after = region.request("GET", "/_lambent/statistics", sign="lambda").json()["traces"]["denied"]
     assert after == before + 2
+
+
+def test_a_stage_with_tracing_begins_the_trace_of_what_it_calls(region: Region, plain: Any) -> None:
+    apis, functions = region.client("apigateway"), region.client("lambda")
+    arn = functions.get_function(FunctionName="plain")["Configuration"]["FunctionArn"]
+    functions.add_permission(
+        FunctionName="plain", StatementId="api", Action="lambda:InvokeFunction", Principal="apigateway.amazonaws.com"
+    )
+    api = apis.create_rest_api(name="shop (new)")
+    of_root = {"restApiId": api["id"], "resourceId": api["rootResourceId"], "httpMethod": "GET"}
+    apis.put_method(**of_root, authorizationType="NONE")
+    uri = f"arn:aws:apigateway:{region.name}:lambda:path/2015-03-31/functions/{arn}/invocations"
+    apis.put_integration(**of_root, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    apis.create_deployment(restApiId=api["id"], stageName="traced", tracingEnabled=True)
+    host = {"host": f"{api['id']}.execute-api.localhost", "x-amzn-trace-id": header(9)}
+    region.request("GET", "/traced/", headers=host)
+    root = context_of(host["x-amzn-trace-id"])
+    documents = segments(region, root.root, 3)
+    stage = next(document for document in documents if document["origin"] == "AWS::ApiGateway::Stage")
+    service, function = by_origin(documents, "plain")
+    assert (stage["name"], stage["parent_id"]) == ("shop _new_/traced", root.parent)
+    assert (service["parent_id"], function["parent_id"]) == (stage["id"], service["id"])
+    assert stage["http"]["request"]["method"] == "GET"
+    # The function answers no response of an API: the stage says 502.
+    assert (stage["http"]["response"]["status"], stage["fault"]) == (502, True)

@@ -62,6 +62,13 @@ def test_a_lineage_that_makes_no_sense_counts_nothing(lineage: str) -> None:
     assert re.match(rf"Root=1-2-3;{PARENT};Sampled=1;Lineage=", passed_on(header))
 
 
+def test_other_services_join_a_trace_with_a_parent_of_their_own_and_keep_who_ran() -> None:
+    sampler = tracing.Sampler()
+    joined = tracing.joined("Root=1-2-3;Parent=4;Lineage=a:1|b:2", sampler, "api", NOW)
+    assert re.fullmatch(rf"Root=1-2-3;{PARENT};Sampled=1;Lineage=a:1\|b:2", joined)
+    assert re.fullmatch(rf"{FRESH};Sampled=[01]", tracing.joined("", sampler, "api", NOW))
+
+
 def test_active_tracing_takes_one_request_a_second_of_each_function_and_a_twentieth_of_the_others() -> None:
     sampler = tracing.Sampler()
     taken = [sampler.takes("f", NOW + number / 10_000) for number in range(20_000)]

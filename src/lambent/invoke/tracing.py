@@ -79,10 +79,20 @@ def header(received: str, sampler: Sampler | None, arn: str, now: float, mark: s
         raw = ids.trace_digits()
         sampled = "1" if sampler is not None and sampler.takes(arn, now) else "0"
         return f"Root=1-{int(now):08x}-{raw[:24]};Parent={raw[24:]};Sampled={sampled};Lineage={mark}:1"
-    return _passed_on(received, sampler, arn, now, mark)
+    return f"{_passed_on(received, sampler, arn, now)};{_lineage(received, mark)}"
 
 
-def _passed_on(received: str, sampler: Sampler | None, arn: str, now: float, mark: str) -> str:
+def joined(received: str, sampler: Sampler, name: str, now: float) -> str:
+    """The header that another service of the region passes on: its own segment is the parent, who ran stays told."""
+    if not received or len(received) > _LENGTH_LIMIT or "Root=" not in received:
+        received = without_decision(now)
+    _, marked, lineage = received.partition(_LINEAGE)
+    kept = f";{_LINEAGE}{lineage.partition(';')[0]}" if marked else ""
+    return _passed_on(received, sampler, name, now) + kept
+
+
+def _passed_on(received: str, sampler: Sampler | None, arn: str, now: float) -> str:
+    """With a new parent and a decision, less the lineage."""
     kept, sampled = [], ""
     for part in received.split(";"):
         name, _, value = part.strip().partition("=")
@@ -92,13 +102,15 @@ def _passed_on(received: str, sampler: Sampler | None, arn: str, now: float, mar
             kept.append(part.strip())
     if not sampled:
         sampled = "1" if sampler is not None and sampler.takes(arn, now) else "0"
-    lineage = f"{mark}:1"
-    if _LINEAGE in received:
-        counts = _counts(received)
-        counts[mark] = counts.pop(mark, 0) + 1
-        lineage = "|".join(f"{name}:{count}" for name, count in list(counts.items())[-_LINEAGE_LIMIT:])
-    parent = ids.trace_digits()[:16]
-    return f"{';'.join(kept)};Parent={parent};Sampled={sampled};{_LINEAGE}{lineage}"
+    return f"{';'.join(kept)};Parent={ids.trace_digits()[:16]};Sampled={sampled}"
+
+
+def _lineage(received: str, mark: str) -> str:
+    if _LINEAGE not in received:
+        return f"{_LINEAGE}{mark}:1"
+    counts = _counts(received)
+    counts[mark] = counts.pop(mark, 0) + 1
+    return _LINEAGE + "|".join(f"{name}:{count}" for name, count in list(counts.items())[-_LINEAGE_LIMIT:])
 
 
 def without_decision(now: float) -> str:

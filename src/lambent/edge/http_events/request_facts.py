@@ -61,10 +61,11 @@ class Facts:
     _query: Pairs | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, request: Request, address: Address, now: float) -> Facts:
+    def of(cls, request: Request, address: Address, now: float, trace_id: str = "") -> Facts:
+        """`trace_id`: the header that is passed on, where it is not the client's or a new one."""
         host = request.header(b"host") or b""
         port = port_of(host.decode("latin-1"), request.scheme)
-        trace_id = _trace_id(request.header(b"x-amzn-trace-id"), now)
+        trace_id = trace_id or _trace_id(request.header(b"x-amzn-trace-id"), now)
         source_ip = request.client_host or "127.0.0.1"
         return cls(
             request=request,

@@ -238,7 +238,7 @@ class Stage(msgspec.Struct, frozen=True, omit_defaults=True):
     #: Key: `*/*`, or `<path without its first slash>/<METHOD>` such as `pets/{id}/GET`.
     method_settings: Mapping[str, MethodSettings] = {}
     access_log: AccessLog | None = None
-    #: X-Ray: the trace header is passed on; there is no collector here.
+    #: X-Ray: requests are sampled, and each that is traced becomes a segment of the stage.
     tracing_enabled: bool = False
     tags: Strings = {}
     #: Part of the key of every cached authorizer result: FlushStageAuthorizersCache raises it.

@@ -39,8 +39,11 @@ _SLICE = 128 * 1024
 class Report(NamedTuple):
     """A document that somebody in the region reported, unchecked."""
 
-    function: FunctionVersion
+    account: str
+    region: str
     document: bytes
+    #: Whose role must allow it; None: a service reports it of itself.
+    function: FunctionVersion | None = None
 
 
 #: Gives up what it has made since it was asked last.
@@ -175,8 +178,9 @@ class Traces:
         allowed: dict[int, bool] = {}
         for report in reports:
             function = report.function
-            may = allowed.get(id(function))
+            may = function is None or allowed.get(id(function))
             if may is None:
+                assert function is not None
                 may = allowed[id(function)] = self._may_put(function)
             if not self._sort(report, may, now):
                 self._pending -= len(report.document)
@@ -195,7 +199,7 @@ class Traces:
         except Refused:
             self._refused += 1
             return False
-        key = report.function.account, report.function.region, segment.trace_id
+        key = report.account, report.region, segment.trace_id
         self._checked.setdefault(key, []).append(segment)
         return True
 

@@ -60,9 +60,13 @@ class LambdaSegments:
         refusals, self._refusals = self._refusals, []
         for record in records:
             for document in documents_of(record):
-                yield Report(record.function, _encode(document))
+                yield _report(record.function, document)
         for refusal in refusals:
-            yield Report(refusal.function, _encode(_refused(refusal)))
+            yield _report(refusal.function, _refused(refusal))
+
+
+def _report(function: FunctionVersion, document: dict[str, Any]) -> Report:
+    return Report(function.account, function.region, _encode(document), function)
 
 
 def documents_of(record: InvocationRecord) -> tuple[dict[str, Any], dict[str, Any]]:

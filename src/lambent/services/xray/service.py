@@ -30,7 +30,10 @@ class XRayService:
         self.reset = self._traces.reset
 
     def put(self, function: FunctionVersion, document: bytes) -> None:
-        self._traces.report(Report(function, document))
+        self._traces.report(Report(function.account, function.region, document, function))
+
+    def tell(self, account: str, region: str, document: bytes) -> None:
+        self._traces.report(Report(account, region, document))
 
     def refused(self, function: FunctionVersion, invocation: Invocation) -> None:
         self.invocations.refused(function, invocation.request_id, invocation.trace_id, self._clock.now())

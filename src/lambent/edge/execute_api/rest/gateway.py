@@ -25,6 +25,7 @@ from lambent.edge.execute_api.rest.failures import (
 )
 from lambent.edge.execute_api.rest.functions import TimedCalls
 from lambent.edge.execute_api.rest.lambda_authorizer import Grant, LambdaAuthorizers
+from lambent.edge.execute_api.rest.stage_tracing import StageTracing
 from lambent.edge.execute_api.rest.streaming import TimedBody
 from lambent.edge.execute_api.rest.tester import RestTester
 from lambent.edge.execute_api.rest.variables import context_value
@@ -34,7 +35,7 @@ from lambent.edge.http_events.errors import json_error
 from lambent.edge.http_events.request_facts import Facts, extended_id, text_of
 from lambent.edge.http_proxy import HttpProxy
 from lambent.identity.authorization import Decide, within_accounts
-from lambent.ports import FunctionCalls
+from lambent.ports import FunctionCalls, TraceSink
 from lambent.request import Request, Response
 from lambent.services.apigateway.domain import ANY, Method, MethodSettings
 from lambent.services.apigateway.snapshots import Snapshots, StageSnapshot
@@ -60,7 +61,9 @@ class RestGateway:
         logs: AccessLogs,
         clock: Clock,
         workers: Executor,
+        traces: TraceSink | None = None,
     ) -> None:
+        self._tracing = StageTracing(traces, clock)
         self._snapshots = snapshots
         self._clock = clock
         self._workers = workers
@@ -170,8 +173,10 @@ class RestGateway:
         return snapshot, slash + rest or "/"
 
     def _exchange(self, request: Request, address: Address, snapshot: StageSnapshot, path: str) -> Exchange:
+        now = self._clock.now()
+        received = text_of(request.header(b"x-amzn-trace-id") or b"")
         return Exchange(
-            facts=Facts.of(request, address, self._clock.now()),
+            facts=Facts.of(request, address, now, self._tracing.header(received, snapshot, now)),
             api=self._apis.of(snapshot.api, snapshot.stage.name),
             stage=snapshot.stage,
             deployment_id=snapshot.deployment_id,
@@ -204,6 +209,7 @@ class RestGateway:
         exchange.response_length = len(response.body) + streamed
         exchange.latency_ms = int((self._clock.monotonic() - exchange.started) * 1000)
         tell_response(exchange, response)
+        self._tracing.tell(exchange)
         wanted = exchange.stage.access_log
         if wanted is not None and wanted.format and wanted.destination_arn:
             line = self._apis.access_log(wanted.format).render(lambda name: context_value(exchange, name))
