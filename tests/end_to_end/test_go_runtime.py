@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import json
 import os
@@ -12,6 +13,7 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -124,6 +126,35 @@ def test_a_reader_that_fails_ends_the_stream_with_its_error(region: Any, functio
     details = json.loads(end["InvokeComplete"]["ErrorDetails"])
     assert details == {"errorMessage": "no such name: broken", "errorType": "wrongName"}
     assert invoke(region, function, {"action": "stream", "name": "broken"})["Payload"] == details
+
+
+def test_a_web_server_behind_a_url_streams_what_it_writes(region: Any, bootstrap: bytes) -> None:
+    client = region.client("lambda")
+    client.create_function(
+        FunctionName="server",
+        Runtime="provided.al2023",
+        Handler="url",
+        Role=ROLE,
+        Timeout=5,
+        Code={"ZipFile": zipped({"bootstrap": bootstrap})},
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName="server", WaiterConfig={"Delay": 1})
+    made = client.create_function_url_config(FunctionName="server", AuthType="NONE", InvokeMode="RESPONSE_STREAM")
+    public = {"FunctionName": "server", "Principal": "*"}
+    client.add_permission(**public, StatementId="url", Action="lambda:InvokeFunctionUrl", FunctionUrlAuthType="NONE")
+    client.add_permission(**public, StatementId="call", Action="lambda:InvokeFunction", InvokedViaFunctionUrl=True)
+    url = urlsplit(region.url)
+    connection = http.client.HTTPConnection(str(url.hostname), url.port, timeout=10)
+    for _ in range(2):  # the cold start is not what this measures
+        connection.request("GET", "/a/b", headers={"Host": urlsplit(made["FunctionUrl"]).netloc})
+        response = connection.getresponse()
+        late = []
+        while line := response.readline():
+            late.append(time.time() * 1000 - float(line.split()[1]))
+    assert (response.status, response.getheader("x-path"), response.getheader("set-cookie")) == (202, "/a/b", "a=b")
+    assert response.getheader("content-type") == "text/event-stream"
+    assert len(late) == 3
+    assert max(late) < 50, late
 
 
 def stream(region: Any, function: str, event: dict[str, str]) -> Any:

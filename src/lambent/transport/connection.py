@@ -408,8 +408,11 @@ class Connection(asyncio.Protocol):
         try:
             await self._send_pieces(response.stream, chunked)
         except BrokenOff:
-            # What was written goes out; without a last chunk the client knows that there should be more.
-            self._close()
+            if chunked:
+                # What was written goes out; without a last chunk the client knows that there should be more.
+                self._close()
+            else:
+                self.transport.abort()
         finally:
             await _let_go(response.stream)
 

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
+	"github.com/aws/aws-lambda-go/lambdaurl"
 )
 
 type event struct {
@@ -72,4 +74,21 @@ func handle(ctx context.Context, in event) (any, error) {
 	}, nil
 }
 
-func main() { lambda.Start(handle) }
+// A web server as `lambdaurl` runs it: what it flushes is heard at once.
+func serve(out http.ResponseWriter, in *http.Request) {
+	out.Header().Set("Content-Type", "text/event-stream")
+	out.Header().Set("X-Path", in.URL.Path)
+	http.SetCookie(out, &http.Cookie{Name: "a", Value: "b"})
+	out.WriteHeader(http.StatusAccepted)
+	for i := 0; i < 3; i++ {
+		fmt.Fprintf(out, "piece %d\n", time.Now().UnixMilli())
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func main() {
+	if os.Getenv("_HANDLER") == "url" {
+		lambdaurl.Start(http.HandlerFunc(serve))
+	}
+	lambda.Start(handle)
+}
