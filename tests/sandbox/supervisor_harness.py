@@ -117,7 +117,7 @@ class Region:
         for expression in preparations:
             await probe.run(expression)
         assert probe.sandbox.channel is not None
-        await asyncio.get_running_loop().sock_sendall(probe.sandbox.channel, b"snapshot.wait()")
+        await asyncio.get_running_loop().sock_sendall(probe.sandbox.channel, b"snapshot.wait(lambda: None)")
         probe.sandbox.snapshot_taken()
         return probe
 

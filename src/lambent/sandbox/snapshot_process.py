@@ -14,7 +14,7 @@ import signal
 import socket
 import stat
 import traceback
-from typing import Any, Dict, List, NoReturn
+from typing import Any, Callable, Dict, List, NoReturn
 
 from lambent.sandbox import commands, contain, rlimits, syscalls
 
@@ -41,7 +41,8 @@ class Snapshot:
         """Why what comes out of this process would not be what it is, "" where nothing speaks against it."""
         return _threads() or _children() or _open_files() or _shared_memory() or _temporary_files()
 
-    def wait(self) -> None:
+    def wait(self, renew: Callable[[], None]) -> None:
+        """`renew` makes a fork unlike all others, which takes longer than a restore should."""
         collects = gc.isenabled()
         gc.collect()
         # Collecting would write to every object, and so copy every page that environments share with this process.
@@ -51,12 +52,12 @@ class Snapshot:
             received = commands.receive(self._control)
             if received is None:
                 os._exit(0)
-            if self._fork(*received):
+            if self._fork(*received, renew):
                 break
         if collects:
             gc.enable()
 
-    def _fork(self, message: Dict[str, Any], received: List[int]) -> bool:
+    def _fork(self, message: Dict[str, Any], received: List[int], renew: Callable[[], None]) -> bool:
         """True in the function's process of the new environment."""
         fds: Dict[str, int] = {}
         joins: List[int] = []
@@ -76,6 +77,7 @@ class Snapshot:
             self._control.close()
             self._enter(fds, joins, status)
             commands.close_all(received)
+            renew()
             status.send(ENTERED)
             status.close()
         except BaseException:

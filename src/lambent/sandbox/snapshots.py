@@ -79,10 +79,11 @@ class Snapshots:
         }
 
     def shells(self) -> List[Shell]:
-        """Those that no function has, and those of snapshots that are to go."""
-        free = [shell for snapshot in self._snapshots.values() for shell in snapshot.members.values()]
-        retired = [snapshot.shell for snapshot in self._snapshots.values() if snapshot.is_retired]
-        return [shell for shell in free if not shell.environment_id and not shell.is_dying] + retired
+        """Those that were made and no function has, and those of snapshots that are to go."""
+        found: List[Shell] = []
+        for snapshot in self._snapshots.values():
+            found += [*snapshot.ready, *snapshot.entering.values(), *([snapshot.shell] if snapshot.is_retired else [])]
+        return found
 
     # ---- a snapshot ---------------------------------------------------------------------------------------------
 

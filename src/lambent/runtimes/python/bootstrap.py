@@ -192,11 +192,17 @@ def _be_snapshot(snapshot: Any, runner: Any, channel: Channel, streams: Any) -> 
         channel.send(b"X", _NO_SNAPSHOT, b"\0", obstacle.encode())
         sys.exit(0)
     channel.send(b"R")
-    snapshot.wait()
+    snapshot.wait(_renew)
     # From here on in another process, with other ends of channel and pipes.
     restore = json.loads(channel.read()[1:])
     os.environ.update(restore["environment"])
     _run_hook(runner, "after_restore")
+
+
+def _renew() -> None:
+    import lambent_snapshots  # type: ignore[import-not-found]
+
+    lambent_snapshots.renew()
 
 
 def _run_hook(runner: Any, moment: str) -> None:

@@ -1,7 +1,7 @@
 """What a Python function does around its snapshot: runtime hooks, and state of which no two environments may share.
 
-The bootstrap calls `before_snapshot` once init is done, and `after_restore` in every environment that is made of the
-snapshot. Hooks are those of `snapshot_restore_py`, run by AWS's own runner. Speaks Python 3.8.
+The bootstrap calls `before_snapshot` once init is done, `renew` in every process that is made of the snapshot, and
+`after_restore` once that is needed. Hooks are those of `snapshot_restore_py`, run by AWS's own runner. Speaks Python 3.8.
 """
 
 import importlib
@@ -24,8 +24,7 @@ def before_snapshot() -> None:
 
 
 def after_restore() -> None:
-    """Make this environment unlike all others, then run the hooks in their order. Raises what a hook raises."""
-    renew()
+    """Run the hooks in their order. Raises what a hook raises."""
     runner = _hooks()
     if runner is not None:
         runner.run_after_restore()
