@@ -303,6 +303,17 @@ def test_the_apis_refuse_as_aws_does(maker: Maker) -> None:
     assert json.loads(late[2])["errorType"] == "Logs.SubscriptionClosed"
 
 
+def test_subscribing_again_and_again_fills_nothing(maker: Maker) -> None:
+    one = "[subscribe(ID)[0] for _ in range(300)]"
+    many = "[subscribe(ID, buffering={'timeoutMs': 1000 + index})[0] for index in range(300)]"
+    name = maker.function("again", {}, [], variables={"AT_INIT": f"{one} + {many}"})
+    answers = maker.call(name)["init"]
+    assert answers[:300] == [200] * 300
+    # The first of the others asks for what is the default.
+    assert answers.count(400) == 200
+    assert sum(line.startswith("TELEMETRY") for line in maker.log(name)) == 100
+
+
 def test_events_reach_no_port_of_the_region_by_any_name(maker: Maker) -> None:
     port = maker.region.url.rpartition(":")[2]
     hosts = ["sandbox.localdomain", "sandbox", "127.0.0.1", "localhost"]

@@ -67,5 +67,9 @@ class TelemetryApi(Service):
         subscription = parse(message.body(), api, self._reserved)
         if (other := self._telemetry.other_api(name, api)) is not None:
             raise InvalidSubscription(f"The extension has subscribed using the {other.value} API already")
+        if self._telemetry.has(name, subscription):
+            return
+        if self._telemetry.is_crowded:
+            raise InvalidSubscription("There were too many subscriptions during this init")
         self._on_subscribed(api.value, name, subscription.types)
         self._telemetry.subscribe(name, subscription)

@@ -22,6 +22,8 @@ from lambent.ports import FunctionVersion, Invocation, InvocationRecord
 #: Events, and bytes of lines, that are kept of an init for who subscribes late in it.
 _MAX_HISTORY = 2000
 _MAX_HISTORY_BYTES = 512 * 1024
+#: Subscriptions of one init, those that take the place of others included: each is told to all, and logged.
+_MAX_SUBSCRIPTIONS = 100
 #: How long an environment stays awake for subscribers to take what there is, before it is frozen.
 _PATIENCE_S = 1.0
 
@@ -55,6 +57,8 @@ class Telemetry:
         self._history_bytes = 0
         self._forgotten = 0
         self._forgotten_bytes = 0
+        #: Subscriptions that this init may still take.
+        self._places = _MAX_SUBSCRIPTIONS
         #: What those of the last init had not got, by extension.
         self._left: dict[str, tuple[Subscription, list[bytes]]] = {}
         #: When `rest` first asked to settle; None while there is no rest.
@@ -81,6 +85,7 @@ class Telemetry:
         self._subscribers = []
         self._forget_history()
         self._history = []
+        self._places = _MAX_SUBSCRIPTIONS
 
     def end_init(self) -> None:
         """No one subscribes from here on."""
@@ -95,8 +100,18 @@ class Telemetry:
                 return subscriber.subscription.api
         return None
 
+    @property
+    def is_crowded(self) -> bool:
+        """No more subscriptions fit into this init."""
+        return self._places <= 0
+
+    def has(self, name: str, subscription: Subscription) -> bool:
+        """The extension has subscribed to just that already."""
+        return any(each.name == name and each.subscription == subscription for each in self._subscribers)
+
     def subscribe(self, name: str, subscription: Subscription) -> None:
         """In place of what the extension subscribed to before, if it did."""
+        self._places -= 1
         schema = self._schemas.get(subscription.schema)
         if schema is None:
             json_lines = self._about.function.log_format == "JSON"
