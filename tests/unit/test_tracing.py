@@ -69,6 +69,20 @@ def test_other_services_join_a_trace_with_a_parent_of_their_own_and_keep_who_ran
     assert re.fullmatch(rf"{FRESH};Sampled=[01]", tracing.joined("", sampler, "api", NOW))
 
 
+@pytest.mark.parametrize(
+    ("received", "mode", "expected"),
+    [
+        ("", "Active", r"Root=1-684ee180-[0-9a-f]{24};Sampled=1"),
+        ("", "PassThrough", r"Root=1-684ee180-[0-9a-f]{24};Sampled=0"),
+        ("Root=1-2-3;Parent=4", "Active", r"Root=1-2-3;Parent=4;Sampled=1"),
+        ("Root=1-2-3;Sampled=0", "Active", r"Root=1-2-3;Sampled=0"),
+    ],
+)
+def test_an_event_is_sampled_once_for_all_its_attempts(received: str, mode: str, expected: str) -> None:
+    sampler = tracing.Sampler() if mode == "Active" else None
+    assert re.fullmatch(expected, tracing.decided(received, sampler, ARN + "f", NOW))
+
+
 def test_active_tracing_takes_one_request_a_second_of_each_function_and_a_twentieth_of_the_others() -> None:
     sampler = tracing.Sampler()
     taken = [sampler.takes("f", NOW + number / 10_000) for number in range(20_000)]

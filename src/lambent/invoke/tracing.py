@@ -85,7 +85,7 @@ def header(received: str, sampler: Sampler | None, arn: str, now: float, mark: s
 def joined(received: str, sampler: Sampler, name: str, now: float) -> str:
     """The header that another service of the region passes on: its own segment is the parent, who ran stays told."""
     if not received or len(received) > _LENGTH_LIMIT or "Root=" not in received:
-        received = without_decision(now)
+        received = _root(now)
     _, marked, lineage = received.partition(_LINEAGE)
     kept = f";{_LINEAGE}{lineage.partition(';')[0]}" if marked else ""
     return _passed_on(received, sampler, name, now) + kept
@@ -113,8 +113,16 @@ def _lineage(received: str, mark: str) -> str:
     return _LINEAGE + "|".join(f"{name}:{count}" for name, count in list(counts.items())[-_LINEAGE_LIMIT:])
 
 
-def without_decision(now: float) -> str:
-    """The header of a new trace whose sampling is still open: all attempts of one event belong to it."""
+def decided(received: str, sampler: Sampler | None, arn: str, now: float) -> str:
+    """The header of an event: all attempts to run it belong to one trace, sampled or not."""
+    if not received or len(received) > _LENGTH_LIMIT or "Root=" not in received:
+        received = _root(now)
+    if "Sampled=" in received:
+        return received
+    return f"{received};Sampled={'1' if sampler is not None and sampler.takes(arn, now) else '0'}"
+
+
+def _root(now: float) -> str:
     return f"Root=1-{int(now):08x}-{ids.trace_digits()[:24]}"
 
 

@@ -202,8 +202,10 @@ def test_an_event_is_accepted_with_what_the_function_is_to_see() -> None:
     )
     assert answer == {"StatusCode": 202}
     assert echo.asked == []
+    assert kept.events[0].trace_id.endswith(";Sampled=0")
     assert kept.events == [
         Event(
+            trace_id=kept.events[0].trace_id,
             account="000000000000",
             region="us-east-1",
             name="hello",

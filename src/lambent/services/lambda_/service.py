@@ -178,7 +178,7 @@ class LambdaService:
             LayerPermissionOperations(database, self._layers, self._layer_policies),
             VersionOperations(functions),
             AliasOperations(aliases),
-            InvokeOperations(self.directory, invoker, events),
+            InvokeOperations(self.directory, invoker, events, clock),
             RuntimeManagementOperations(database, self._store),
             TagOperations({"function": TaggedFunctions(functions), "code-signing-config": code_signing}),
             ConcurrencyOperations(database, self._store, functions, storage, provisioned_store, account_concurrency),

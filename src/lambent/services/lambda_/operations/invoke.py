@@ -11,7 +11,9 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from lambent.clock import Clock, SystemClock
 from lambent.context import Context
+from lambent.invoke import tracing
 from lambent.invoke.errors import check_tenant
 from lambent.invoke.streams import ResponseStream, open_stream
 from lambent.ports import Event, EventSink, FunctionDirectory, FunctionVersion, Invocation, Invoker, InvokeResult
@@ -21,17 +23,22 @@ from lambent.services.lambda_.names import LATEST, FunctionName, function_name
 
 
 class InvokeOperations:
-    def __init__(self, directory: FunctionDirectory, invoker: Invoker, events: EventSink) -> None:
+    def __init__(
+        self, directory: FunctionDirectory, invoker: Invoker, events: EventSink, clock: Clock | None = None
+    ) -> None:
         self._directory = directory
         self._invoker = invoker
         self._events = events
+        self._clock = clock or SystemClock()
+        #: Of events, whose later attempts stand by what the first moment decided.
+        self._sampler = tracing.Sampler()
 
     async def Invoke(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name, function = self._find(context, params)
         _refuse_unsupported(params)
         invocation_type = params.get("InvocationType") or "RequestResponse"
         if invocation_type == "Event":
-            await self._accept(context, name, params, params.get("Payload") or b"", payload.EVENT_LIMIT)
+            await self._accept(context, name, function, params, params.get("Payload") or b"", payload.EVENT_LIMIT)
             return {"StatusCode": 202}
         invocation = _invocation(context, name, params)
         if invocation_type == "DryRun":
@@ -61,8 +68,8 @@ class InvokeOperations:
         }
 
     async def InvokeAsync(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
-        name, _function = self._find(context, params)
-        await self._accept(context, name, params, params["InvokeArgs"], payload.INVOKE_ASYNC_LIMIT)
+        name, function = self._find(context, params)
+        await self._accept(context, name, function, params, params["InvokeArgs"], payload.INVOKE_ASYNC_LIMIT)
         return {"Status": 202}
 
     def _find(self, context: Context, params: dict[str, Any]) -> tuple[FunctionName, FunctionVersion]:
@@ -80,9 +87,16 @@ class InvokeOperations:
         return name, function
 
     async def _accept(
-        self, context: Context, name: FunctionName, params: dict[str, Any], body: bytes, limit: int
+        self,
+        context: Context,
+        name: FunctionName,
+        function: FunctionVersion,
+        params: dict[str, Any],
+        body: bytes,
+        limit: int,
     ) -> None:
         """Returns once the event is on disk."""
+        sampler = self._sampler if function.tracing_mode == "Active" else None
         await self._events.accept(
             Event(
                 account=name.account,
@@ -92,7 +106,7 @@ class InvokeOperations:
                 request_id=context.request_id,
                 payload=payload.checked(body, limit, "Event"),
                 client_context=payload.client_context(params.get("ClientContext")),
-                trace_id=context.trace_id,
+                trace_id=tracing.decided(context.trace_id, sampler, function.arn, self._clock.now()),
                 tenant_id=params.get("TenantId") or "",
             )
         )
