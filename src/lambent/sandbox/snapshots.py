@@ -15,7 +15,7 @@ from lambent.sandbox.spec import SandboxError
 from lambent.sandbox.stock import Request
 
 #: How long a fork may take to enter its shell. Behind a hundred others it waits for its turn.
-_ENTER_LIMIT_S = 15.0
+_ENTER_LIMIT_S = 6.0
 #: So many forks in a row that do not get into their shells, and the snapshot is of no use.
 _MAX_FAILURES = 3
 _MAX_WORDS = 4096

@@ -1,7 +1,8 @@
 """What a Python function does around its snapshot: runtime hooks, and state of which no two environments may share.
 
 The bootstrap calls `before_snapshot` once init is done, `renew` in every process that is made of the snapshot, and
-`after_restore` once that is needed. Hooks are those of `snapshot_restore_py`, run by AWS's own runner. Speaks Python 3.8.
+`after_restore` once that is needed. Hooks are those of `snapshot_restore_py`, run by AWS's own runner.
+Speaks Python 3.8.
 """
 
 import importlib
