@@ -207,7 +207,7 @@ def _renew() -> None:
 
 def _run_hook(runner: Any, moment: str) -> None:
     """`before_snapshot` or `after_restore`; ends the process where the function's code fails in it."""
-    import lambent_snapshots  # type: ignore[import-not-found]
+    import lambent_snapshots
 
     try:
         getattr(lambent_snapshots, moment)()
