@@ -179,14 +179,14 @@ _SAMPLED = "Root=1-62e900b2-710d76f009d6e7785905449a;Parent=0efbd19962d95b05;Sam
 
 
 def test_a_response_is_told_with_its_spans_its_bytes_and_the_trace_it_belongs_to() -> None:
-    done = RuntimeDone(REQUEST, NOW, 30.25, "success", None, f"{_SAMPLED};Lineage=abc:1", 10.5, 16)
+    done = RuntimeDone(REQUEST, NOW, 30.25, "success", None, f"{_SAMPLED};Lineage=abc:1", 10.5, 16, b"", 1.25)
     assert records.runtime_done(done) == {
         "requestId": "r-1",
         "status": "success",
         "spans": [
             {"name": "responseLatency", "start": "2026-01-31T12:00:00.123Z", "durationMs": 10.5},
-            {"name": "responseDuration", "start": "2026-01-31T12:00:00.133Z", "durationMs": 19.75},
-            {"name": "runtimeOverhead", "start": "2026-01-31T12:00:00.153Z", "durationMs": 0.0},
+            {"name": "responseDuration", "start": "2026-01-31T12:00:00.133Z", "durationMs": 18.5},
+            {"name": "runtimeOverhead", "start": "2026-01-31T12:00:00.152Z", "durationMs": 1.25},
         ],
         "metrics": {"durationMs": 30.25, "producedBytes": 16},
         "tracing": {"type": "X-Amzn-Trace-Id", "value": _SAMPLED},

@@ -90,6 +90,9 @@ class RuntimeLink(Protocol):
     def drain(self) -> None:
         """Handle what has arrived already: the process is gone, its last words may not be read yet."""
 
+    def overhead_s(self) -> float:
+        """How long ago the last answer was whole, where a runtime asks for the next invocation apart from that."""
+
     def close(self) -> None: ...
 
 
@@ -144,6 +147,10 @@ class FrameChannel:
         for _ in range(16):
             if not self._open or not self._receive():
                 return
+
+    def overhead_s(self) -> float:
+        """Who answers in a frame asks for the next with it."""
+        return 0.0
 
     def close(self) -> None:
         """Idempotent. The socket stays open: it belongs to the sandbox."""

@@ -91,13 +91,15 @@ class RuntimeDone:
     produced: int
     #: What the platform answered in its stead (JSON), b"" where it did not have to.
     fault: bytes = b""
+    #: Of `duration_ms`, what the runtime took after its response to ask for the next invocation.
+    overhead_ms: float = 0.0
 
 
 def runtime_done(done: RuntimeDone) -> Record:
     metrics = {"durationMs": rounded(done.duration_ms), "producedBytes": done.produced}
     record = {"requestId": done.invocation.request_id, **result(done.status, done.error_type)}
     if done.latency_ms is not None:
-        record["spans"] = _response_spans(done.started_at, done.latency_ms, done.duration_ms)
+        record["spans"] = _response_spans(done, done.latency_ms)
     return {**record, "metrics": metrics, **_tracing(done.trace_id), **_tenant(done.invocation.tenant_id)}
 
 
@@ -114,13 +116,13 @@ def fault(done: RuntimeDone) -> str:
     return f"{message}\n{done.error_type}\n" if done.error_type and done.status != TIMEOUT else f"{message}\n"
 
 
-def _response_spans(started_at: float, latency_ms: float, duration_ms: float) -> list[Record]:
-    began_at, ended_at = started_at + latency_ms / 1000, started_at + duration_ms / 1000
+def _response_spans(done: RuntimeDone, latency_ms: float) -> list[Record]:
+    response_ms = max(0.0, done.duration_ms - latency_ms - done.overhead_ms)
+    began_at = done.started_at + latency_ms / 1000
     return [
-        span("responseLatency", started_at, latency_ms),
-        span("responseDuration", began_at, duration_ms - latency_ms),
-        # A runtime asks for the next invocation by answering the last one.
-        span("runtimeOverhead", ended_at, 0.0),
+        span("responseLatency", done.started_at, latency_ms),
+        span("responseDuration", began_at, response_ms),
+        span("runtimeOverhead", began_at + response_ms / 1000, done.overhead_ms),
     ]
 
 

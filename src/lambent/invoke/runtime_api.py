@@ -12,6 +12,7 @@ import enum
 import json
 import logging
 import re
+import time
 from collections.abc import Callable
 
 from lambent.invoke import faults
@@ -81,6 +82,8 @@ class HttpRuntime(Service):
         self._next: Answer = b""
         #: How the invocation under way ended, told to the environment when the runtime asks for the next.
         self._ending: Callable[[], None] | None = None
+        #: When its response was whole.
+        self._answered_at = 0.0
         self._truncated = False
 
     # ---- RuntimeLink ----
@@ -105,6 +108,9 @@ class HttpRuntime(Service):
     def drain(self) -> None:
         if self._ending is not None and not self._truncated:
             self._end()
+
+    def overhead_s(self) -> float:
+        return max(0.0, time.monotonic() - self._answered_at)
 
     def pause(self) -> None:
         self._paused = self._source
@@ -262,6 +268,7 @@ class HttpRuntime(Service):
         self.phase = Phase.RESPONSE_SENT
         self._source = None
         self._ending = ending
+        self._answered_at = time.monotonic()
 
     def _end(self) -> None:
         ending, self._ending = self._ending, None

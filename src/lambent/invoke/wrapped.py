@@ -66,6 +66,9 @@ class WrappedRuntime:
         for link in self._links:
             link.drain()
 
+    def overhead_s(self) -> float:
+        return 0.0 if self._chosen is None else self._chosen.overhead_s()
+
     def close(self) -> None:
         for link in self._links:
             link.close()
