@@ -6,7 +6,7 @@ Role                           | acted on: it must exist and trust Lambda (`exec
 Runtime                        | any id of AWS's; a retired one is logged; one not installed here fails at Invoke
 Handler, Description, Timeout, MemorySize, EphemeralStorage, LoggingConfig, Environment, Tags, Publish | acted on
 Architectures                  | acted on: one that is not this machine's fails at Invoke
-TracingConfig                  | acted on: Active marks the trace header of every invocation as sampled
+TracingConfig                  | acted on: Active samples requests that nobody decided about (`invoke.tracing`)
 TenancyConfig                  | acted on: no two tenants share an environment
 SnapStart                      | acted on (`snap_start`): published versions are restored from a snapshot
 Code.ZipFile                   | acted on
