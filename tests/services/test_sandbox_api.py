@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
@@ -250,6 +251,35 @@ def test_unfinished_bodies_of_one_sandbox_hold_no_more_than_16_megabytes() -> No
         await asyncio.gather(*answers, return_exceptions=True)
         body = b"POST /a HTTP/1.1\r\nConnection: close\r\nContent-Length: 6000000\r\n\r\n" + bytes(6_000_000)
         assert (await world.ask(body)).endswith(b"a whole 6000000")
+
+    serve(scenario)
+
+
+def test_a_body_in_a_million_pieces_takes_no_more_than_its_size() -> None:
+    async def scenario(world: World) -> None:
+        bodies: list[bytes] = []
+
+        class Keeping(Echo):
+            def handle(self, connection: Connection, message: Message) -> Answer | None:
+                bodies.append(message.body())
+                return super().handle(connection, message)
+
+        world.api.mount(b"/a", Keeping(b"a"))
+        world.api.listen()
+        tracemalloc.start()
+        try:
+            reader, writer = await world.connect()
+            writer.write(b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for _ in range(50):
+                writer.write(b"2\r\nxy\r\n" * 2_000)
+                await writer.drain()
+            writer.write(b"0\r\n\r\n")
+            await reader.readuntil(b"whole 200000")
+            writer.close()
+            assert tracemalloc.get_traced_memory()[1] < 3 * MIB
+        finally:
+            tracemalloc.stop()
+        assert bodies == [b"xy" * 100_000]
 
     serve(scenario)
 

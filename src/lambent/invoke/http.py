@@ -61,7 +61,7 @@ def json_answer(status: int, fields: dict[str, Any]) -> Answer:
 class Message:
     """One request. `oversized`: its body went over the limit and was thrown away."""
 
-    __slots__ = ("_chunks", "_head", "_headers", "_trailers", "method", "oversized", "receiver", "size", "target")
+    __slots__ = ("_body", "_head", "_headers", "_trailers", "method", "oversized", "receiver", "size", "target")
 
     def __init__(self) -> None:
         self.method = b""
@@ -73,7 +73,8 @@ class Message:
         self._head = 0
         self._headers: dict[bytes, bytes] = {}
         self._trailers: dict[bytes, bytes] = {}
-        self._chunks: list[bytes] = []
+        # One buffer as soon as there is a second piece: many small ones would take thirty times their size.
+        self._body: bytes | bytearray = b""
 
     @property
     def path(self) -> bytes:
@@ -86,7 +87,7 @@ class Message:
         return self._trailers.get(name)
 
     def body(self) -> bytes:
-        return self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        return bytes(self._body)
 
     def add_header(self, name: bytes, value: bytes, *, trailing: bool) -> None:
         self._head += len(name) + len(value) + 4
@@ -96,7 +97,7 @@ class Message:
 
     def forget(self) -> None:
         """Its body will not be read."""
-        self._chunks.clear()
+        self._body = b""
 
     def add_body(self, chunk: bytes, limit: int) -> int:
         """Returns by how many bytes what is kept grew."""
@@ -108,9 +109,14 @@ class Message:
             return 0
         if self.size > limit:
             self.oversized = True
-            self._chunks.clear()
+            self._body = b""
             return len(chunk) - self.size
-        self._chunks.append(chunk)
+        if not self._body:
+            self._body = chunk
+        elif isinstance(self._body, bytearray):
+            self._body += chunk
+        else:
+            self._body = bytearray(self._body + chunk)
         return len(chunk)
 
 

@@ -52,7 +52,8 @@ class Outflow:
         self._limits = limits
         self._is_collected = sink is None
         self.most_bytes = MAX_PAYLOAD if sink is None else limits.most_bytes
-        self._pieces: list[bytes] = []
+        # One buffer: a million pieces of two bytes would take thirty times their size.
+        self._collected = bytearray()
         self.size = 0
         #: Monotonic; None before the first byte.
         self.first_byte_at: float | None = None
@@ -83,12 +84,12 @@ class Outflow:
         if self._sink is not None:
             self._pass_on(self._sink, piece, now)
         else:
-            self._pieces.append(piece)
+            self._collected += piece
         return True
 
     def body(self) -> bytes:
         """What was collected."""
-        return b"".join(self._pieces)
+        return bytes(self._collected)
 
     def finish(self) -> None:
         """Nothing more comes, and what came is all: whoever takes it need not wait for the end of the invocation."""

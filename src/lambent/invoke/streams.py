@@ -56,15 +56,15 @@ class ResponseStream:
         self._finished = False
         self._ended = False
         self._closed = False
-        self._pieces: list[bytes] = []
-        self._waiting_bytes = 0
+        # One buffer: many small pieces would take thirty times their size.
+        self._waiting = bytearray()
         self._on_drain: Callable[[], None] | None = None
         #: What the reader waits for.
         self._news: Future[None] | None = None
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "ended" if self._ended else "open" if self._began else "waiting"
-        return f"<ResponseStream {state}, {self._waiting_bytes} bytes>"
+        return f"<ResponseStream {state}, {len(self._waiting)} bytes>"
 
     # ---- ports.ResponseSink ----
 
@@ -76,14 +76,13 @@ class ResponseStream:
     def write(self, piece: bytes) -> bool:
         if self._closed:
             return True
-        self._pieces.append(piece)
-        self._waiting_bytes += len(piece)
+        self._waiting += piece
         self._tell()
-        return self._waiting_bytes < MOST_WAITING
+        return len(self._waiting) < MOST_WAITING
 
     def on_drain(self, callback: Callable[[], None]) -> None:
         self._on_drain = callback
-        if self._closed or not self._pieces:
+        if self._closed or not self._waiting:
             self._drained()
 
     def finish(self) -> None:
@@ -118,16 +117,16 @@ class ResponseStream:
 
     async def __anext__(self) -> bytes:
         """All that has come since the last piece, at least one byte."""
-        while not self._pieces:
+        while not self._waiting:
             if self._finished or self._ended or self._closed:
                 if self._error is not None and not self._finished:
                     raise self._error
                 raise StopAsyncIteration
             await self._wait()
-        pieces, self._pieces = self._pieces, []
-        self._waiting_bytes = 0
+        data = bytes(self._waiting)
+        self._waiting.clear()
         self._drained()
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return data
 
     async def aclose(self) -> None:
         self.close()
@@ -135,8 +134,7 @@ class ResponseStream:
     def close(self) -> None:
         """Read no more. Idempotent; the invocation goes on, and its function writes to nobody."""
         self._closed = True
-        self._pieces.clear()
-        self._waiting_bytes = 0
+        self._waiting.clear()
         self._drained()
         self._tell()
 

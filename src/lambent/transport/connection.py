@@ -50,6 +50,8 @@ STATUS_LINES = {
 TRANSPORT_HEADERS = frozenset((b"host", b"expect", b"content-length", b"transfer-encoding"))
 #: Larger bodies are handed to the kernel as they are, smaller ones are copied behind their head.
 JOIN_BYTES = 64 * 1024
+#: Pieces of a body that are smaller are put together as they come.
+SMALL_PIECE = 4096
 NEVER = float("inf")
 _NO_TARGET = "The request target is not a path, or names another host than the Host header."
 
@@ -121,7 +123,7 @@ class Connection(asyncio.Protocol):
         self.url = b""
         self.headers: list[tuple[bytes, bytes]] = []
         self.names: list[bytes] = []
-        self.chunks: list[bytes] = []
+        self.chunks: list[bytes | bytearray] = []
         self.hosts = 0
         self.expects = False
         self.is_chunked = False
@@ -280,7 +282,13 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         if self.discarding:
             return
-        self.chunks.append(body)
+        if len(body) < SMALL_PIECE and self.chunks:
+            # Kept as they come, a million pieces of two bytes would take thirty times their size.
+            if not isinstance(self.chunks[-1], bytearray):
+                self.chunks.append(bytearray())
+            self.chunks[-1] += body
+        else:
+            self.chunks.append(body)
         self.body_bytes += len(body)
         if self._is_too_large(self.body_bytes):
             self._refuse_body()
@@ -296,7 +304,7 @@ class Connection(asyncio.Protocol):
         chunks = self.chunks
         if self.body_bytes > self.limits.small_bytes:
             self.unfinished.release(self)
-        request = self._request(chunks[0] if len(chunks) == 1 else b"".join(chunks))
+        request = self._request(bytes(chunks[0]) if len(chunks) == 1 else b"".join(chunks))
         self.chunks = []
         if request is None:
             self._refuse(400, "BadRequestException", _NO_TARGET)
