@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -18,6 +19,7 @@ import pytest
 from botocore.config import Config as ClientConfig
 from botocore.exceptions import ClientError
 
+from lambent.runtimes.catalog import Catalog
 from tests.conftest import wait_until
 from tests.roles import ROLE, allowing, make_role
 
@@ -27,6 +29,7 @@ REGION_OPTIONS = ("--config", str(CONFIGURATION))
 ON = {"ApplyOn": "PublishedVersions"}
 FAST = {"Delay": 0, "MaxAttempts": 10_000}
 PYTHON = "python3.12"
+AVAILABLE = [spec.name for spec in Catalog(Path("/nonexistent")).available()]
 
 pytestmark = pytest.mark.slow
 
@@ -100,6 +103,12 @@ def ask(client: Any, name: str, event: dict[str, Any] | None = None, qualifier: 
     payload = json.load(answer["Payload"])
     assert "FunctionError" not in answer, payload
     return payload
+
+
+def is_restored(client: Any, name: str) -> bool:
+    """Whether the next invocation is the first in an environment, and that came out of a snapshot."""
+    answer = client.invoke(FunctionName=name, Qualifier="1", LogType="Tail", Payload=b"{}")
+    return b"\tRestore Duration: " in base64.b64decode(answer["LogResult"])
 
 
 def version(client: Any, name: str, qualifier: str = "1") -> dict[str, Any]:
@@ -185,7 +194,7 @@ def test_keys_made_by_a_library_with_an_openssl_of_its_own_are_unique(region: An
                 files[str(path.relative_to(origin.parents[0 if path is origin else 1]))] = path.read_bytes()
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     publish(region, "sealed", files, Runtime=runtime, MemorySize=512)
-    assert version(region.client("lambda"), "sealed")["SnapStart"]["OptimizationStatus"] == "On"
+    assert is_restored(region.client("lambda"), "sealed")
     many = region.client("lambda", config=ClientConfig(max_pool_connections=4, retries={"total_max_attempts": 1}))
     with ThreadPoolExecutor(4) as pool:
         keys = list(pool.map(lambda _: ask(many, "sealed"), range(4)))
@@ -308,8 +317,9 @@ def test_a_restart_of_the_region_makes_snapshots_again_when_they_are_needed(star
     before = ask(client, "lasting")
     client = region.restart().client("lambda")
     assert version(client, "lasting")["SnapStart"]["OptimizationStatus"] == "On"
+    assert is_restored(client, "lasting")
     after = ask(client, "lasting")
-    assert after["type"] == "snap-start"
+    assert (after["type"], after["events"]) == ("snap-start", ["before", "after"])
     assert after["init"] != before["init"]
     # Killed in the middle of a publication, it goes on with it.
     publish(region, "slow", "import time\ntime.sleep(1)\n" + ANSWER, wait=False)
@@ -317,7 +327,36 @@ def test_a_restart_of_the_region_makes_snapshots_again_when_they_are_needed(star
     client = region.start().client("lambda")
     assert version(client, "slow")["State"] == "Pending"
     assert settled(client, "slow")["SnapStart"]["OptimizationStatus"] == "On"
-    assert ask(client, "slow") == "snap-start"
+    assert is_restored(client, "slow")
+
+
+ENDING = """
+import os, time
+
+def handler(event, context):
+    time.sleep(event.get("sleep", 0))
+    if event:
+        os._exit(3)
+"""
+
+
+def test_what_ends_its_runtime_is_restored_again(region: Any) -> None:
+    client = publish(region, "ending", ENDING, Timeout=1)
+    for event, kind in (({"exit": 1}, "Runtime.ExitError"), ({"sleep": 5}, "Sandbox.Timedout")):
+        assert is_restored(client, "ending")
+        answer = client.invoke(FunctionName="ending", Qualifier="1", Payload=json.dumps(event))
+        assert json.load(answer["Payload"])["errorType"] == kind
+    assert is_restored(client, "ending")
+
+
+def test_every_python_is_restored_where_the_operator_lets_it(region: Any) -> None:
+    client = region.client("lambda")
+    # AWS's module of hooks cannot be imported by Python 3.8.
+    for runtime in [name for name in AVAILABLE if name.startswith("python") and name not in (PYTHON, "python3.8")]:
+        name = runtime.replace(".", "-")
+        publish(region, name, TELLING, Runtime=runtime)
+        told = ask(client, name)
+        assert (told["type"], told["events"]) == ("snap-start", ["before", "after"]), name
 
 
 def test_versions_go_and_aliases_move_as_ever(region: Any) -> None:
