@@ -13,13 +13,13 @@ from lambent.ids import hex_id
 from lambent.invoke import credentials_api, faults, log_levels
 from lambent.invoke.channel import FrameChannel
 from lambent.invoke.chronicle import Chronicle
-from lambent.invoke.environment import Services
 from lambent.invoke.faults import FAILURE, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.host import Sandbox
 from lambent.invoke.http import SandboxApi
 from lambent.invoke.launch import Blueprint
 from lambent.invoke.logs import LogStream, OutputReader
 from lambent.invoke.report import Reporter, log_stream_name
+from lambent.invoke.surroundings import Services
 from lambent.invoke.timers import Timer
 from lambent.ports import Credentials, FunctionVersion, LogWriter
 from lambent.runtimes.environment import CredentialsEndpoint

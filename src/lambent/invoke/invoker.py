@@ -18,7 +18,7 @@ from lambent.clock import Clock
 from lambent.errors import AccessDeniedException, AwsError
 from lambent.invoke import tracing
 from lambent.invoke.admission import Admission, FunctionLoad, Share
-from lambent.invoke.environment import Environment, Job, Services
+from lambent.invoke.environment import Environment
 from lambent.invoke.errors import (
     EFSMountFailureException,
     InvalidRuntimeException,
@@ -33,6 +33,7 @@ from lambent.invoke.errors import (
     check_tenant,
 )
 from lambent.invoke.host import AttachEndpoint, DetachEndpoint, Launcher, Runtimes
+from lambent.invoke.job import Job
 from lambent.invoke.launch import Blueprint, Starter
 from lambent.invoke.logs import node_share
 from lambent.invoke.pool import Decision, Evict, Pool, QueueFull, Run, Start
@@ -40,6 +41,7 @@ from lambent.invoke.provisioning import INIT_FAILED, NO_MEMORY, NOT_STARTED, Pro
 from lambent.invoke.snapshots import SnapshotKeeper
 from lambent.invoke.starts import AT_ONCE, StartQueue
 from lambent.invoke.states import STOPPED
+from lambent.invoke.surroundings import Services
 from lambent.invoke.telemetry.outbox import Budget
 from lambent.invoke.telemetry.station import REGION_BYTES
 from lambent.invoke.timers import Timers

@@ -12,9 +12,9 @@ import logging
 from asyncio import Future
 from collections.abc import Callable
 
-from lambent.invoke.environment import START_LIMIT_S, Services
 from lambent.invoke.initialising import Initialised, Initialising
 from lambent.invoke.launch import Blueprint
+from lambent.invoke.surroundings import START_LIMIT_S, Services
 from lambent.invoke.timers import Timer
 from lambent.ports import FunctionVersion, SnapshotOutcome
 from lambent.sandbox.spec import NO_SNAPSHOT, SandboxError
