@@ -47,7 +47,6 @@ class Courier(ABC):
         self.is_busy = True
         self._events = events
         self._pauses = 0
-        self._load(events)
         self._attempt()
 
     def freeze(self) -> None:
@@ -105,12 +104,8 @@ class Courier(ABC):
         self._fail()
 
     @abstractmethod
-    def _load(self, events: Sequence[bytes]) -> None:
-        """Keep what is to be sent."""
-
-    @abstractmethod
     def _transmit(self) -> None:
-        """Send it on the open wire."""
+        """Send `_events` on the open wire."""
 
     # ---- wire.WireEvents ----
 
@@ -133,21 +128,14 @@ class Courier(ABC):
 class TcpCourier(Courier):
     """Events a line each. There is no answer: what the kernel took has arrived."""
 
-    _payload = b""
-    _at = 0
     _received = 0
-
-    def _load(self, events: Sequence[bytes]) -> None:
-        self._payload = b"\n".join([*events, b""])
-        self._at = 0
 
     def _transmit(self) -> None:
         # For as long as it likes: a slow reader loses events, not its connection.
         self._timers.clear(self._timer)
-        self._wire.send(memoryview(self._payload)[self._at :])
+        self._wire.send(b"\n".join([*self._events, b""]))
 
     def wire_sent(self) -> None:
-        self._payload = b""
         self._arrived()
 
     def wire_received(self, data: bytes) -> None:
@@ -158,9 +146,14 @@ class TcpCourier(Courier):
             self.wire_lost("it sends what nobody asked for")
 
     def wire_lost(self, reason: str) -> None:
-        if self.is_busy:
-            # An event of which a part was sent goes out again, whole.
-            self._at = self._payload.rfind(b"\n", 0, self._at + self._wire.sent) + 1
+        # An event of which a part was sent goes out again, whole.
+        sent, whole = self._wire.sent, 0
+        for event in self._events:
+            sent -= len(event) + 1
+            if sent < 0:
+                break
+            whole += 1
+        self._events = self._events[whole:]
         super().wire_lost(reason)
 
 
@@ -173,23 +166,19 @@ class HttpCourier(Courier):
             f"{destination.method} {destination.path} HTTP/1.1\r\nHost: {destination.host}\r\n"
             "Content-Type: application/json\r\nContent-Length: "
         ).encode()
-        self._request = b""
         self._parser: httptools.HttpResponseParser | None = None
         #: Of the answer under way; 0 until it is known.
         self._status = 0
         self._received = 0
         self._is_whole = self._keeps_alive = False
 
-    def _load(self, events: Sequence[bytes]) -> None:
-        body = b",".join(events)
-        self._request = b"%b%d\r\n\r\n[%b]" % (self._head, len(body) + 2, body)
-
     def _transmit(self) -> None:
+        body = b",".join(self._events)
         self._parser = httptools.HttpResponseParser(self)
         self._status = self._received = 0
         self._is_whole = False
         self._wait(_ANSWER_S)
-        self._wire.send(self._request)
+        self._wire.send(b"%b%d\r\n\r\n[%b]" % (self._head, len(body) + 2, body))
 
     def wire_sent(self) -> None:
         """Its answer comes, or the time for it ends."""
@@ -227,7 +216,6 @@ class HttpCourier(Courier):
         if not keep:
             self._wire.close()
         if 200 <= self._status < 300:
-            self._request = b""
             self._arrived()
         else:
             self._fail()

@@ -11,9 +11,8 @@ from collections.abc import Callable
 
 #: What an event costs beside its bytes.
 _OVERHEAD = 100
-#: What an outbox may always hold, in times of what the subscriber asked to buffer.
-_OWN = 2
-#: What it may hold while the region can spare it: what a function prints in the time that a subscriber takes to answer.
+#: What an outbox may hold while the region can spare it: what a function prints until a subscriber has answered. What
+#: its subscriber asked to have buffered it may always hold.
 _MOST = 8 * 1024 * 1024
 
 
@@ -32,13 +31,12 @@ class Outbox:
     def __init__(self, max_items: int, max_bytes: int, budget: Budget, notice: Notice) -> None:
         self._max_items = max_items
         self._max_bytes = max_bytes
-        self._own = _OWN * max_bytes
         self._budget = budget
         self._notice = notice
         self._events: deque[bytes] = deque()
         #: Of `_events`.
         self.size = 0
-        #: Invariant: what `_events` weigh beyond `_own` is taken from the budget.
+        #: Invariant: what `_events` weigh beyond `max_bytes` is taken from the budget.
         self._weight = 0
         self._borrowed = 0
         self._dropped_records = 0
@@ -103,17 +101,17 @@ class Outbox:
         self._events.append(event)
         self.size += len(event)
         self._weight += len(event) + _OVERHEAD
-        if self._weight > self._own:
+        if self._weight > self._max_bytes:
             self._settle()
 
     def _has_room(self, more: int) -> bool:
-        weight = self._weight + more
-        if weight <= self._own or not self._events:
+        # One event may go over: what is full then is sent, if nothing is under way.
+        if self._weight < self._max_bytes:
             return True
-        return weight <= _MOST and self._budget.left >= more
+        return self._weight + more <= _MOST and self._budget.left >= more
 
     def _settle(self) -> None:
         """Take from the budget, or give back, what the weight changed."""
-        borrowed = max(0, self._weight - self._own)
+        borrowed = max(0, self._weight - self._max_bytes)
         self._budget.left -= borrowed - self._borrowed
         self._borrowed = borrowed

@@ -77,6 +77,7 @@ class Wire:
     def open(self) -> None:
         """Connect; `wire_opened` or `wire_lost` follows, unless `close` comes first."""
         self.close()
+        self.sent = 0
         self._lines.spawn(self._dial(self._generation), "telemetry socket")
 
     def send(self, data: bytes | memoryview) -> None:
@@ -166,6 +167,7 @@ class Wire:
         except OSError as error:
             self._lose(str(error))
             return
+        self._unsent = memoryview(b"")
         self._loop.remove_writer(sock.fileno())
         self._events.wire_sent()
 
