@@ -7,13 +7,14 @@ import concurrent.futures
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 
 from rich.console import Console
 from rich.table import Table
 
-from bench import concurrency, doors, extensions, load, peers, streaming
+from bench import concurrency, doors, extensions, load, peers, snapshots, streaming
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -154,6 +155,39 @@ def measure_extension(runs: int, seconds: float) -> list[Row]:
     added = load.percentile(with_one, 0.5) - load.percentile(without, 0.5)
     row.remark = f"the extension adds {added:.1f} ms"
     return [plain, row]
+
+
+def measure_snapshots(runs: int, seconds: float) -> list[Row]:
+    """Restores of versions with SnapStart; a version of its own for each burst, since what it restored is idle then."""
+    rows = []
+    with tempfile.NamedTemporaryFile("w", suffix=".toml") as configuration:
+        configuration.write(snapshots.CONFIGURATION)
+        configuration.flush()
+        with Region("--config", configuration.name) as region:
+            kinds = [("plain", snapshots.PLAIN, []), ("pandas", snapshots.PANDAS, [snapshots.pandas_layer(region)])]
+            for name, code, layers in kinds:
+                snapshots.deploy(region, name, code, layers)
+                figures = snapshots.measure(region, name, 15 * runs)
+                label = "numpy and pandas" if layers else "plain"
+                p50 = Row(f"SnapStart restore, {label}, request → handler, p50", "≤ 15 ms", "ms", most=15)
+                p50.values = snapshots.figures_of(figures.entered, runs)
+                restored = Row("  Restore Duration, p50", "", "ms", snapshots.figures_of(figures.restored, runs))
+                rows += [p50, restored, measure_restore_burst(region, name, code, layers, runs)]
+            rows += [row for row in phases(region) if "restore" in row.what]
+    return rows
+
+
+def measure_restore_burst(region: Region, name: str, code: str, layers: list[str], runs: int) -> Row:
+    row = Row(f"  {snapshots.AT_ONCE} restores at once, until the last handler", "", "ms")
+    failures = 0
+    for number in range(runs):
+        snapshots.deploy(region, f"{name}-{number}", code, layers)
+        took, failed = snapshots.measure_burst(region, f"{name}-{number}")
+        row.values.append(took)
+        failures += failed
+        region.lambda_.delete_function(FunctionName=f"{name}-{number}")
+    row.remark = f"{failures} failed"
+    return row
 
 
 def phases(region: Region) -> list[Row]:
@@ -392,6 +426,7 @@ SECTIONS = {
     "warm": measure_warm,
     "cold": measure_cold,
     "extension": measure_extension,
+    "snapstart": measure_snapshots,
     "burst": measure_burst,
     "memory": measure_memory,
     "logs": measure_logs,
