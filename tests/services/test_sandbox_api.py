@@ -284,6 +284,25 @@ def test_a_body_in_a_million_pieces_takes_no_more_than_its_size() -> None:
     serve(scenario)
 
 
+def test_who_asks_on_without_reading_is_cut_off() -> None:
+    async def scenario(world: World) -> None:
+        asked = 0
+
+        class Large(Echo):
+            def handle(self, connection: Connection, message: Message) -> Answer | None:
+                nonlocal asked
+                asked += 1
+                return answer(200, bytes(6 * MIB), b"text/plain")
+
+        world.api.mount(b"/a", Large(b"a"))
+        world.api.listen()
+        reply = await world.ask(b"GET /a HTTP/1.1\r\n\r\n" * 1000)
+        assert asked == 1
+        assert len(reply) < 7 * MIB
+
+    serve(scenario)
+
+
 def test_a_body_over_the_limit_of_its_api_is_thrown_away() -> None:
     async def scenario(world: World) -> None:
         world.api.mount(b"/a", Echo(b"a"))

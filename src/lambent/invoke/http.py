@@ -26,6 +26,8 @@ _MAX_HEAD = 64 * 1024
 #: Of one sandbox: open connections, and bytes of bodies that are not whole yet.
 _MAX_CONNECTIONS = 64
 _MAX_HELD = 16 * 1024 * 1024
+#: As many as may wait to be accepted.
+_BACKLOG = 256
 #: After the system refused a descriptor.
 _ACCEPT_AGAIN_S = 0.1
 
@@ -197,7 +199,7 @@ class SandboxApi:
         self.close()
         # Who had connected and not been accepted: a request of theirs is not to be taken for one of their successors.
         with suppress(OSError):
-            while True:
+            for _ in range(_BACKLOG):
                 self._listener.accept()[0].close()
 
     def close(self) -> None:
@@ -373,6 +375,9 @@ class Connection(AsyncioProtocol):
     def on_message_begin(self) -> None:
         if self._owing:
             raise HttpError(400, "BadRequest", "A request came before the answer to the last one.")
+        if self._transport is not None and self._transport.get_write_buffer_size():
+            # Nobody who has read that answer can have left some of it here: it would pile up.
+            raise HttpError(400, "BadRequest", "A request came before the answer to the last one was read.")
         self._message = Message()
 
     def on_url(self, url: bytes) -> None:
