@@ -314,9 +314,10 @@ def _rates(value: Any) -> Rates:
 
 def _snap_start(value: Any) -> SnapStart:
     given = {name.replace("-", "_"): setting for name, setting in value.items()} if isinstance(value, dict) else {"": 0}
-    if given.keys() - {"every_python"} or not isinstance(given.get("every_python", False), bool):
+    every_python = given.pop("every_python", False)
+    if given or not isinstance(every_python, bool):
         raise ConfigError("snap_start is a table of the configuration file: [snap_start], then every_python = true.")
-    return SnapStart(**given)
+    return SnapStart(every_python)
 
 
 def _endpoint(value: Any) -> str:
