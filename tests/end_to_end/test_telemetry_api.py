@@ -40,16 +40,15 @@ class Maker:
     def function(self, name: str, plan: dict[str, Any], layers: list[str] | None = None, **more: Any) -> str:
         if layers is None:
             layers = [self.layer(PYTHON_SUBSCRIBER, extension) for extension in plan]
+        package = archive({"app.py": FUNCTION})
         variables = {"TELEMETRY": json.dumps(plan), **more.pop("variables", {})}
         self.client.create_function(
             FunctionName=name,
-            Runtime=PYTHON,
             Role=ROLE,
             Layers=layers,
             Handler="app.handler",
-            Code={"ZipFile": archive({"app.py": FUNCTION})},
             Environment={"Variables": variables},
-            **{"Timeout": 30, "MemorySize": 512, **more},
+            **{"Runtime": PYTHON, "Timeout": 30, "MemorySize": 512, "Code": {"ZipFile": package}, **more},
         )
         self.client.get_waiter("function_active_v2").wait(
             FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 400}
@@ -178,6 +177,38 @@ def test_a_subscriber_that_stalls_is_told_exactly_what_it_lost(maker: Maker) -> 
     size = len(json.dumps(told[0], separators=(",", ":")))
     lines = count - sum(event["type"] == "function" for event in told)
     assert size * lines <= lost_bytes < size * lines + 500 * len(invocation) * 2
+
+
+BOOTSTRAP = """#!/bin/bash
+api=http://$AWS_LAMBDA_RUNTIME_API/2018-06-01/runtime/invocation
+while :; do
+  headers=$(mktemp)
+  event=$(curl -sS -D "$headers" "$api/next")
+  id=$(grep -i ^lambda-runtime-aws-request-id "$headers" | tr -d '\\r' | cut -d' ' -f2)
+  answer=done
+  [[ $event == *read* ]] && answer=$(cat /tmp/agent.events)
+  curl -sS -X POST "$api/$id/response" -d "$answer" >/dev/null
+  sleep 0.05
+done
+"""
+
+
+def test_a_custom_runtime_is_told_from_its_response_to_its_next_request(maker: Maker) -> None:
+    plan = {"agent": {"asks": {"types": ["platform"]}}}
+    code = {"Code": {"ZipFile": archive({"bootstrap": BOOTSTRAP})}, "Runtime": "provided.al2023"}
+    name = maker.function("custom", plan, **code)
+    maker.client.invoke(FunctionName=name, Payload=b"{}")
+
+    def told() -> Any:
+        lines = maker.client.invoke(FunctionName=name, Payload=b'{"read":1}')["Payload"].read().splitlines()
+        events = [json.loads(line) for line in lines]
+        return [event["record"] for event in events if event["type"] == "platform.runtimeDone"]
+
+    done = wait_until(told, 10, "the first invocation")[0]
+    spans = {span["name"]: span["durationMs"] for span in done["spans"]}
+    assert 50 <= spans["runtimeOverhead"] < done["metrics"]["durationMs"]
+    assert abs(sum(spans.values()) - done["metrics"]["durationMs"]) < 0.01
+    assert done["metrics"]["producedBytes"] == 4
 
 
 def test_the_logs_api_speaks_tcp_to_a_shell_script(maker: Maker) -> None:

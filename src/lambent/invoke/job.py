@@ -54,10 +54,10 @@ class Job:
         outcome = self.outcome
         duration_ms = self.duration_ms(outcome, self.runtime_done_at)
         has_response = outcome.status in (SUCCESS, ERROR)
-        latency_ms, produced = duration_ms, len(outcome.payload)
-        if self.outflow is not None:
-            first_byte_ms, produced = self.outflow.measured(self.started_at)
-            latency_ms = duration_ms if first_byte_ms is None else first_byte_ms
+        overhead_ms = min(duration_ms, overhead_s * 1000)
+        first_byte_ms, streamed = (None, 0) if self.outflow is None else self.outflow.measured(self.started_at)
+        latency_ms = duration_ms - overhead_ms if first_byte_ms is None else first_byte_ms
+        produced = streamed or len(outcome.payload)
         return RuntimeDone(
             self.invocation,
             self.started_wall,
@@ -68,7 +68,7 @@ class Job:
             latency_ms if has_response else None,
             produced if has_response else 0,
             b"" if has_response else outcome.payload,
-            overhead_s * 1000,
+            overhead_ms,
         )
 
     def respond(self, answer: Outcome, record: InvocationRecord, tail: bytes | None) -> None:
