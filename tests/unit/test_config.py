@@ -97,3 +97,14 @@ def test_localstacks_variable_for_retries_counts_where_ours_is_not_given() -> No
     assert Config.load({"async_retry_base_delay": 4.0}, environ=theirs).async_retry_base_delay == 4.0
     with pytest.raises(ConfigError, match="--async-retry-base-delay must be 0 or more"):
         Config.load({"async_retry_base_delay": -1}, environ={})
+
+
+def test_every_python_may_have_snap_start_where_the_file_says_so(tmp_path: Path) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text("[snap_start]\nevery_python = true\n")
+    assert Config.load({}, {}, file).snap_start.every_python
+    assert not Config.load({}, {}).snap_start.every_python
+    for wrong in ("every_python = 1", "java = true"):
+        file.write_text(f"[snap_start]\n{wrong}\n")
+        with pytest.raises(ConfigError, match="snap_start is a table of the configuration file"):
+            Config.load({}, {}, file)
