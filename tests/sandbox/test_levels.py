@@ -256,11 +256,13 @@ def test_network_host_shares_the_hosts_loopback_and_serves_the_runtime_api_there
             await asyncio.get_running_loop().sock_sendall(connection, b"hello")
             assert await answer == b"hello"
             connection.close()
-            script = region.code("s", bootstrap="echo $AWS_LAMBDA_RUNTIME_API")
-            environment = {"AWS_LAMBDA_RUNTIME_API": "169.254.100.1:9001"}
-            second = await region.launch("script", code_root=script, environment=environment)
+            script = region.code("s", bootstrap="echo $AWS_LAMBDA_RUNTIME_API $AWS_XRAY_DAEMON_ADDRESS")
+            places = {"AWS_LAMBDA_RUNTIME_API": "169.254.100.1:9001", "AWS_XRAY_DAEMON_ADDRESS": "169.254.100.1:2000"}
+            second = await region.launch("script", code_root=script, environment=places)
             await asyncio.wait_for(second.sandbox.exited, 5)
-            assert second.output().strip() == second.sandbox.runtime_api_address
+            assert second.sandbox.daemon is not None
+            host, port = second.sandbox.daemon.getsockname()
+            assert second.output().split() == [second.sandbox.runtime_api_address, f"{host}:{port}"]
 
     asyncio.run(main())
 

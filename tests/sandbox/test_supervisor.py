@@ -97,5 +97,9 @@ def test_runtime_api_and_endpoint_listen_inside_and_are_served_from_outside(tmp_
             await loop.sock_sendall(connection, b"hello")
             assert await answer == b"hello"
             connection.close()
+        assert probe.sandbox.daemon is not None
+        datagrams = "socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'segment', ('169.254.100.1', 2000))"
+        assert await probe.run(datagrams) == len(b"segment")
+        assert probe.sandbox.daemon.recv(100) == b"segment"
 
     play(tmp_path, story)
