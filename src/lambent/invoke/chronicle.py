@@ -47,6 +47,8 @@ class Chronicle:
     def __init__(self, reporter: Reporter, write: Callable[[int, bytes], None]) -> None:
         self._reporter = reporter
         self._append = write
+        #: The log shows what `runtime_done` tells; otherwise it is for telemetry alone.
+        self.logs_runtime_done = reporter.tells_runtime_done
         #: None: nobody subscribed, and nothing but the log is told.
         self.telemetry: Telemetry | None = None
 
@@ -84,14 +86,12 @@ class Chronicle:
             self.telemetry.restore_report(wall, duration_ms, outcome)
 
     def start(self, wall: float, invocation: Invocation) -> None:
-        self._write(self._reporter.start(wall, invocation), wall)
+        # Written here, not by `_write`: every invocation passes.
+        timestamp_ms = int(wall * 1000)
+        for line in self._reporter.start(wall, invocation):
+            self._append(timestamp_ms, line)
         if self.telemetry is not None:
             self.telemetry.start(wall, invocation)
-
-    @property
-    def tells_runtime_done(self) -> bool:
-        """Somebody hears of `runtime_done`."""
-        return self.telemetry is not None or self._reporter.tells_runtime_done
 
     def runtime_done(self, wall: float, done: RuntimeDone) -> None:
         """The runtime is done with the invocation; extensions need not be."""
@@ -101,7 +101,9 @@ class Chronicle:
             self.telemetry.runtime_done(wall, record, records.fault(done))
 
     def report(self, wall: float, record: InvocationRecord) -> None:
-        self._write(self._reporter.end(wall, record), wall)
+        timestamp_ms = int(wall * 1000)
+        for line in self._reporter.end(wall, record):
+            self._append(timestamp_ms, line)
         if self.telemetry is not None:
             self.telemetry.report(wall, record)
 

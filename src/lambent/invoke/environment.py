@@ -438,7 +438,10 @@ class Environment:
 
     def _answer(self, outcome: Outcome) -> None:
         """The runtime answered and waits for the next invocation."""
-        if self._sandbox.exited.done():
+        quarters = self._quarters
+        sandbox = quarters.sandbox
+        assert sandbox is not None
+        if sandbox.exited.done():
             # Its last words, read after its end: whoever waits for an environment must not be given to it.
             self._fail(outcome, "its runtime exited after its answer")
             return
@@ -446,8 +449,7 @@ class Environment:
         job = self._job
         assert job is not None
         self._runtime_done(job, outcome, now)
-        extensions = self._quarters.extensions
-        if extensions is None or extensions.are_at_rest:
+        if quarters.extensions is None or quarters.extensions.are_at_rest:
             self._end_invocation(job, now)
             return
         self._move(Event.RESPONDED)
@@ -462,7 +464,7 @@ class Environment:
         if job.outflow is not None:
             job.outflow.close()
         job.outcome, job.runtime_done_at = outcome, now
-        if self._chronicle.tells_runtime_done:
+        if self._chronicle.logs_runtime_done or self._chronicle.telemetry is not None:
             link = self._quarters.link
             overhead_s = link.overhead_s() if link is not None else 0.0
             self._chronicle.runtime_done(self._clock.now(), job.runtime_done(overhead_s))
@@ -545,9 +547,9 @@ class Environment:
             (now - job.runtime_done_at) * 1000,
             first_byte_ms,
             streamed_bytes,
-            received_trace=invocation.trace_id,
-            restore_ms=restore_ms,
-            billed_restore_ms=billed_restore_ms,
+            restore_ms,
+            billed_restore_ms,
+            invocation.trace_id,
         )
 
     def _rest(self, now: float) -> None:
