@@ -39,6 +39,7 @@ async def main():
         snapshot = await region.snapshot(
             "globals().update(secret='made at init', file=open('/var/task/data.txt'), first=[{{}}, {{}}])",
             "file.read(3)",
+            "[f.write('init') + (f.close() or 0) for f in [open('/tmp/kept', 'w')]]" if {level!r} == "full" else "0",
             code_root=code, layers=(layer,), memory_mb=128,
         )
         one, two = [await region.restore(snapshot) for _ in range(2)]
@@ -48,6 +49,11 @@ async def main():
         status = await one.run(STATUS)
         names = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters", "Uid")
         answers["status"] = {{name: status[name] for name in names}}
+        if {level!r} == "full":
+            await one.run("open('/tmp/kept', 'w').write('one')")
+            answers["changed"] = [await probe.run("open('/tmp/kept').read()") for probe in (one, two)]
+        else:
+            answers["changed"] = None
         answers["tmp"] = [await one.run("os.listdir('/tmp')"), sorted(await two.run("os.listdir('/tmp')"))]
         answers["pids"] = await one.run("sorted(int(n) for n in os.listdir('/proc') if n.isdigit())")
         answers["read"] = [await one.run("file.read(2)"), await two.run("file.read(3)"), await one.run("file.read(1)")]
@@ -96,7 +102,10 @@ def test_what_is_restored_is_confined_and_apart_from_its_siblings(place: Path, l
     no_capabilities = {name: "0" * 16 for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
     filters = {"NoNewPrivs": "1", "Seccomp": "2", "Seccomp_filters": "2"}
     assert answers["status"] == {**no_capabilities, **filters, "Uid": "993\t993\t993\t993"}
-    assert answers["tmp"] == [[], ["a", "b"]]
+    # What the init left there is kept where disk images are; what is written is each one's own.
+    kept = ["kept"] if level == "full" else []
+    assert answers["tmp"] == [kept, ["a", "b", *kept]]
+    assert answers["changed"] == (["one", "init"] if kept else None)
     assert len(answers["pids"]) == 2  # type: ignore[arg-type]  # its init and itself
     # Each has the file at the place where it was when the snapshot was taken.
     assert answers["read"] == ["34", "345", "5"]
@@ -258,7 +267,6 @@ OBSTACLES = {
     "pipe": "globals().update(kept=os.pipe())",
     "writing": "globals().update(kept=open('/tmp/a', 'w'))",
     "shared memory": "globals().update(kept=mmap.mmap(-1, 4096))",
-    "/tmp": "open('/tmp/a', 'w').close()",
 }
 
 

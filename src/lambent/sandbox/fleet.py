@@ -133,6 +133,7 @@ class Fleet:
 
     def _make_snapshots(self) -> snapshots.Snapshots:
         found = snapshots.Snapshots(self._loop, self._processes, self._options.pool_size)
+        found.seal = self._seal_tmp
         found.furnish = self._furnish_within
         found.on_match = self._assign_within
         found.on_failure = lambda request, error: self._refuse(request.seq, error)
@@ -352,9 +353,26 @@ class Fleet:
     def _furnish_within(self, shell: Shell, outer: Shell) -> None:
         """The same folders and limits as the snapshot has that it is for."""
         assert outer.spec is not None
+        if outer.keeps_tmp:
+            self._lay_over_tmp(shell, outer)
         self._furnish(shell, self._runtimes[outer.spec.runtime], outer.spec)
         if shell.cgroup is not None:
             shell.cgroup.limit(self._memory_limit(outer.spec))
+
+    def _seal_tmp(self, outer: Shell) -> None:
+        """What its init left in /tmp is in each environment's, too."""
+        if self._ground.images:
+            with mounts.inside(outer.init_fd, self._home_fd):
+                outer.keeps_tmp = mounts.seal_tmp()
+
+    def _lay_over_tmp(self, shell: Shell, outer: Shell) -> None:
+        with mounts.inside(outer.init_fd, self._home_fd):
+            below = mounts.clone_tmp()
+        try:
+            with mounts.inside(shell.init_fd, self._home_fd):
+                mounts.lay_over_tmp(below)
+        finally:
+            os.close(below)
 
     def _memory_limit(self, spec: LaunchSpec) -> int:
         return spec.memory_mb + (0 if self._ground.images else spec.tmp_mb)

@@ -286,6 +286,38 @@ class Folders:
         self._trees.clear()
 
 
+def seal_tmp() -> bool:
+    """Nobody writes to /tmp of the sandbox that the caller is in any more. False: nothing is in it."""
+    fd = os.open(TMP, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with os.scandir(fd) as entries:
+            if next(entries, None) is None:
+                return False
+        syscalls.set_mount_attributes(fd, syscalls.MOUNT_ATTR_RDONLY, recursive=False)
+    finally:
+        os.close(fd)
+    return True
+
+
+def clone_tmp() -> int:
+    """A detached copy of that mount."""
+    return syscalls.clone_tree(TMP, recursive=False)
+
+
+def lay_over_tmp(below: int) -> None:
+    """/tmp, fresh and empty, shows what `below` has; what is written goes to /tmp itself, as ever."""
+    for name in ("below", "above", "work"):
+        os.mkdir(f"{TMP}/{name}", 0o700)
+    os.chmod(f"{TMP}/above", 0o1777)
+    syscalls.attach_tree(below, f"{TMP}/below")
+    options = [("lowerdir", f"{TMP}/below"), ("upperdir", f"{TMP}/above"), ("workdir", f"{TMP}/work")]
+    merged = syscalls.new_filesystem("overlay", [*options, ("redirect_dir", "on")], READ_WRITE)
+    try:
+        syscalls.attach_tree(merged, TMP)
+    finally:
+        os.close(merged)
+
+
 def open_folder(data_fd: int, path: str) -> int:
     """A folder that the server names, opened beneath the data dir with no symlink in the way."""
     return syscalls.open_beneath(data_fd, path)

@@ -91,6 +91,7 @@ class Runs:
             "groups": self._ground.may_set_groups,
             "data_limit_mb": 0 if self.limits_memory or spec is None else spec.memory_mb,
             "processes": self._processes(spec),
+            "keeps_tmp": self._ground.images,
             "cwd": mounts.TASK if spec is not None else "/",
         }
         if shell.paths is not None:

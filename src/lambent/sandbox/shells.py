@@ -73,6 +73,8 @@ class Shell:
         self.paths: Optional[Paths] = None
         #: Of a snapshot: where its process is told to fork.
         self.forks: Optional[commands.Link] = None
+        #: And its /tmp, which nobody writes to any more, has something in it.
+        self.keeps_tmp = False
         #: The shell of the snapshot that this one is within, which it is for.
         self.outer: Optional[Shell] = None
         #: Its namespaces, until the fork that enters it is given them; where that tells how it fares.

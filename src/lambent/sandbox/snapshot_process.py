@@ -32,14 +32,17 @@ _TMP = "/tmp"
 class Snapshot:
     """`obstacle` says whether this process can be one; `wait` returns in each of its forks, inside its new shell."""
 
-    def __init__(self, control: socket.socket, cwd: str, call_filter: bytes) -> None:
+    def __init__(self, control: socket.socket, plan: Dict[str, Any], call_filter: bytes) -> None:
         self._control = control
-        self._cwd = cwd
+        self._cwd = plan["cwd"]
+        #: What is in /tmp is restored too.
+        self._keeps_tmp = plan["keeps_tmp"]
         self._call_filter = call_filter
 
     def obstacle(self) -> str:
         """Why what comes out of this process would not be what it is, "" where nothing speaks against it."""
-        return _threads() or _children() or _open_files() or _shared_memory() or _temporary_files()
+        found = _threads() or _children() or _open_files() or _shared_memory()
+        return found or ("" if self._keeps_tmp else _temporary_files())
 
     def wait(self, renew: Callable[[], None]) -> None:
         """`renew` makes a fork unlike all others, which takes longer than a restore should."""
@@ -101,7 +104,7 @@ class Snapshot:
         if on_child is not None:
             signal.signal(signal.SIGCHLD, on_child)
         os.setsid()
-        os.chdir(folder)
+        _change_folder(folder, self._cwd)
         _own_files(set(fds.values()) | {*joins, status.fileno(), *range(CONTROL_FD)})
         for name, number in (("output", 1), ("output", 2), ("channel", 3), ("log", 4)):
             os.dup2(fds[name], number, inheritable=number <= 2)
@@ -112,7 +115,14 @@ def _folder(fallback: str) -> str:
         folder = os.getcwd()
     except OSError:  # it was removed
         return fallback
-    return folder if os.path.isdir(folder) and not _is_below(folder, _TMP) else fallback
+    return folder if os.path.isdir(folder) else fallback
+
+
+def _change_folder(folder: str, fallback: str) -> None:
+    try:
+        os.chdir(folder)
+    except OSError:  # it is not there in this shell
+        os.chdir(fallback)
 
 
 def _tell_end(status: socket.socket, pid: int) -> NoReturn:
@@ -203,10 +213,6 @@ def _shared_memory() -> str:
 
 def _temporary_files() -> str:
     return "it keeps files in /tmp after its init, which are not restored" if os.listdir(_TMP) else ""
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return f"{path}/".startswith(f"{folder}/")
 
 
 def _own_files(others: "set[int]") -> None:

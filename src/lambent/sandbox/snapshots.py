@@ -11,7 +11,7 @@ from typing import Any, Callable, Deque, Dict, List, Optional
 
 from lambent.sandbox import commands, runs, snapshot_process
 from lambent.sandbox.shells import Shell, open_pipes
-from lambent.sandbox.spec import SandboxError
+from lambent.sandbox.spec import SandboxError, as_sandbox_error
 from lambent.sandbox.stock import Request
 
 #: How long a fork may take to enter its shell. Behind a hundred others it waits for its turn.
@@ -59,6 +59,8 @@ class Snapshots:
         self._pool_size = pool_size
         #: By number of the shell that its process lives in.
         self._snapshots: Dict[int, Snapshot] = {}
+        #: Keep what is in the snapshot's /tmp as it is.
+        self.seal: Callable[[Shell], None]
         #: Mount the function's folders and set its limits; give a shell to a launch, or fail that; throw it away.
         self.furnish: Callable[[Shell, Shell], None]
         self.on_match: Callable[[Shell, Request], None]
@@ -96,6 +98,13 @@ class Snapshots:
     def taken(self, shell: Shell) -> None:
         """It has initialised: environments can be made of it from now on."""
         snapshot = self._of(shell)
+        try:
+            self.seal(shell)
+        except (SandboxError, OSError) as error:
+            # It holds a file open to write, which an honest one would have told.
+            self.on_trouble(as_sandbox_error(error))
+            self.over(shell)
+            return
         snapshot.target = max(1, snapshot.target)
         self.fill()
 
@@ -189,8 +198,7 @@ class Snapshots:
             self._send_fork(snapshot, shell)
         except (SandboxError, OSError) as error:
             self.on_discard(shell)
-            known = error if isinstance(error, SandboxError) else SandboxError("restore", str(error), error.errno or 0)
-            self._fail(snapshot, known)
+            self._fail(snapshot, as_sandbox_error(error))
 
     def _send_fork(self, snapshot: Snapshot, shell: Shell) -> None:
         run = self._processes.adopt(shell)

@@ -44,7 +44,7 @@ def main() -> None:
             del sys.modules[name]
         if "forks" in request["fds"]:
             forks = socket.socket(fileno=spawn.FORKS_FD)
-            snapshot = snapshot_process.Snapshot(forks, request["plan"]["cwd"], spawner.call_filters[True])
+            snapshot = snapshot_process.Snapshot(forks, request["plan"], spawner.call_filters[True])
             bootstrap.main(spawn.CHANNEL_FD, spawn.LOG_FD, snapshot)
         else:
             bootstrap.main(spawn.CHANNEL_FD, spawn.LOG_FD)
