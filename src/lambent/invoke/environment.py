@@ -22,6 +22,7 @@ from lambent.invoke.job import Job
 from lambent.invoke.launch import CREDENTIALS_S, Blueprint, entrypoint_fault
 from lambent.invoke.outflow import Outflow
 from lambent.invoke.quarters import Quarters
+from lambent.invoke.records import whole_micros_ms
 from lambent.invoke.report import billed_ms
 from lambent.invoke.states import (
     ANSWERED,
@@ -308,9 +309,9 @@ class Environment:
         if state is State.INIT:
             if self._is_restoring:
                 self._is_restoring = False
-                self._restored = int((now - self._launched_at) * 1e6) / 1000, ceil((now - self._init_at) * 1000)
+                self._restored = whole_micros_ms(now - self._launched_at), ceil((now - self._init_at) * 1000)
             else:
-                self.init_ms = int((now - self._init_at) * 1e6) / 1000
+                self.init_ms = whole_micros_ms(now - self._init_at)
             # What starts next is charged with what this one took so far, not with a guess.
             self._sample_memory(now)
             self._rest(now)
@@ -635,9 +636,10 @@ class Environment:
                 wall, extension.name, extension.phase.value, extension.events, extension.error_type
             )
         if self._is_restoring:
-            self._chronicle.restore_report(wall, (now - self._launched_at) * 1000, outcome)
+            self._chronicle.restore_report(wall, whole_micros_ms(now - self._launched_at), outcome)
             return
-        self._chronicle.init_report(wall, self._init_phase(), (now - self._init_at) * 1000, outcome, logged=logged)
+        duration_ms = whole_micros_ms(now - self._init_at)
+        self._chronicle.init_report(wall, self._init_phase(), duration_ms, outcome, logged=logged)
 
     def _tell_runtime_done(self, outcome: Outcome) -> None:
         """With its init or restore."""

@@ -7,7 +7,7 @@ from asyncio import Future
 from lambent.invoke.errors import ServiceException
 from lambent.invoke.faults import ERROR, SUCCESS, TIMEOUT, Outcome
 from lambent.invoke.outflow import Outflow
-from lambent.invoke.records import RuntimeDone
+from lambent.invoke.records import RuntimeDone, whole_micros_ms
 from lambent.ports import FunctionVersion, Invocation, InvocationRecord, InvokeResult, ResponseSink
 
 
@@ -46,8 +46,7 @@ class Job:
         # A timer fires a little late; what is billed is the timeout.
         if outcome.status == TIMEOUT:
             return self.function.timeout_s * 1000.0
-        # Whole microseconds: then REPORT and `platform.report`, of two and three decimals, show the same number.
-        return int((now - self.started_at) * 1e6) / 1000
+        return whole_micros_ms(now - self.started_at)
 
     def runtime_done(self, overhead_s: float) -> RuntimeDone:
         """What is told when the runtime is done. `overhead_s`: since its response was whole."""

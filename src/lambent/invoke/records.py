@@ -172,6 +172,11 @@ def span(name: str, start: float, duration_ms: float) -> Record:
     return {"name": name, "start": iso_time(start), "durationMs": rounded(duration_ms)}
 
 
+def whole_micros_ms(seconds: float) -> float:
+    """Milliseconds of whole microseconds: with two decimals and with three they show the same number."""
+    return int(seconds * 1e6) / 1000
+
+
 def rounded(duration_ms: float) -> float:
     return round(duration_ms, 3)
 
