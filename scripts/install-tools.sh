@@ -2,7 +2,7 @@
 # Installs the Debian packages that some tests and benchmarks use. A test whose tool is missing skips and says so,
 # hence nothing here is fatal: without root or apt this only reports what is missing.
 set -u
-wanted="awscli:aws wrk:wrk user-mode-linux:linux.uml uidmap:newuidmap e2fsprogs:mkfs.ext4 iproute2:ip gcc:gcc"
+wanted="awscli:aws wrk:wrk user-mode-linux:linux.uml uidmap:newuidmap e2fsprogs:mkfs.ext4 iproute2:ip gcc:gcc nftables:nft slirp4netns:slirp4netns"
 
 missing=""
 for pair in $wanted; do

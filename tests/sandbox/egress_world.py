@@ -6,6 +6,7 @@ of its addresses: TCP 80 with the address that it was asked from, UDP 7777 with 
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import selectors
@@ -13,7 +14,10 @@ import signal
 import socket
 import struct
 import subprocess
+from pathlib import Path
 from typing import Any
+
+import supervisor_harness
 
 from lambent.sandbox import levels, nftables, routing, syscalls
 from lambent.sandbox.netlink import NETFILTER, ROUTE, Netlink
@@ -25,6 +29,7 @@ PUBLIC = "198.51.100.10"
 RESOLVER = "10.53.0.53"
 CLOSED = ("10.9.0.5", "192.168.7.7", "172.16.5.5", "100.100.100.200", "169.254.169.254", "168.63.129.16", "192.0.0.192")
 NAME = "service.example"
+_ORDINARY = 61234
 
 
 def claim_outside(data_dir: str) -> socket.socket:
@@ -53,10 +58,13 @@ def new_host(resolv_conf: str = f"nameserver {RESOLVER}\n") -> int:
         with open(f"/proc/sys/net/ipv4/{name}", "w") as file:
             file.write("0")
     read_end, write_end = os.pipe()
+    # Held by this process as long as it lives; a signal of its death would not reach the other once it is no root.
+    life, living = os.pipe()
     pid = os.fork()
     if pid == 0:
         try:
-            _be_internet(write_end)
+            os.close(living)
+            _be_internet(write_end, life)
         finally:
             os._exit(1)
     os.read(read_end, 1)
@@ -75,9 +83,8 @@ def new_host(resolv_conf: str = f"nameserver {RESOLVER}\n") -> int:
     return pid
 
 
-def _be_internet(ready: int) -> None:
+def _be_internet(ready: int, life: int) -> None:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
     syscalls.unshare(syscalls.CLONE_NEWNET)
     os.write(ready, b"1")
     signal.sigwait([signal.SIGUSR1])
@@ -86,10 +93,10 @@ def _be_internet(ready: int) -> None:
         routes.ask([routing.address(1, each, 32) for each in (PUBLIC, RESOLVER, *CLOSED)])
         # So that nothing but a filter keeps answers from coming back.
         routes.ask([routing.route(10, None, HOST[0])])
-    _serve(ready)
+    _serve(ready, life)
 
 
-def _serve(ready: int) -> None:
+def _serve(ready: int, life: int) -> None:
     ports = ((socket.SOCK_STREAM, 80), (socket.SOCK_DGRAM, 7777), (socket.SOCK_STREAM, 53), (socket.SOCK_DGRAM, 53))
     selector = selectors.DefaultSelector()
     for kind, port in ports:
@@ -99,10 +106,13 @@ def _serve(ready: int) -> None:
         if kind == socket.SOCK_STREAM:
             sock.listen(64)
         selector.register(sock, selectors.EVENT_READ, port)
+    selector.register(life, selectors.EVENT_READ)
     os.write(ready, b"1")
     os.close(ready)
     while True:
         for key, _ in selector.select():
+            if key.fileobj == life:
+                return
             _answer(key.fileobj, key.data)
 
 
@@ -204,6 +214,48 @@ except ConnectionResetError:
     answer = b""
 result = socket.inet_ntoa(answer[-4:]) if answer[2:4] == b"\\0\\7" else ""
 """
+
+
+#: A function that does the same with the address that its event is.
+HANDLER = """
+import socket
+
+def handler(event, context):
+    try:
+        with socket.create_connection((event, 80), 0.5) as connection:
+            return connection.recv(100).decode()
+    except OSError as error:
+        return type(error).__name__
+"""
+
+
+def become_ordinary(folder: Path) -> None:
+    """A user without privilege, who owns `folder`."""
+    os.chown(folder, _ORDINARY, _ORDINARY)
+    os.setgroups([])
+    os.setgid(_ORDINARY)
+    os.setuid(_ORDINARY)
+
+
+def hide(program: str) -> None:
+    """It cannot be run in this process's mount namespace."""
+    if os.path.exists(program):
+        tree = syscalls.clone_tree("/dev/null")
+        syscalls.attach_tree(tree, program)
+        os.close(tree)
+
+
+def has_link(supervisor: int) -> bool:
+    """Whether the program that stands for the host's network is there, with the link that it makes."""
+    for pid in (supervisor, *supervisor_harness.children(supervisor)):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/dev") as file:
+            if "up0:" in file.read():
+                return True
+        for name in os.listdir(f"/proc/{pid}/fd") if os.access(f"/proc/{pid}/fd", os.R_OK) else ():
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{name}") == "/dev/net/tun":
+                    return True
+    return False
 
 
 def uplink_addresses() -> list[str]:

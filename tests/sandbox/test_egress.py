@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,13 +30,13 @@ SIGNS = [world.claim_outside(str(folder / "data")) for folder in FOLDERS]
 """
 
 
-def _see(program: str, folders: int = 1) -> dict[str, Any]:
+def _see(program: str, folders: int = 1, interpreter: str = sys.executable) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="lambent-egress-") as name:
         os.chmod(name, 0o755)
         paths = [Path(name) / str(number) for number in range(folders)]
         for path in paths:
             path.mkdir(mode=0o755)
-        command = [sys.executable, "-c", _PRELUDE + program, *map(str, paths)]
+        command = [interpreter, "-c", _PRELUDE + program, *map(str, paths)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
@@ -265,3 +266,164 @@ asyncio.run(main())
 """)
     assert seen["tracked"] <= 1100
     assert seen["other"] == "203.0.113.2"
+
+
+@pytest.mark.skipif(shutil.which("slirp4netns") is None, reason="slirp4netns is not installed")
+def test_an_ordinary_users_functions_reach_the_same() -> None:
+    seen = _see(
+        """
+async def main():
+    seen = {"closed": {}}
+    async with harness.running(FOLDERS[0], network="egress") as region:
+        seen["network"] = region.report.network
+        probe, other = await region.launch(), await region.launch()
+        await harness.wait_until(lambda: world.has_link(region.client.pid))
+        seen["public"] = await probe.run(world.connects(world.PUBLIC))
+        seen["name"] = await probe.run(f"socket.gethostbyname({world.NAME!r})")
+        for address in (*world.CLOSED, world.RESOLVER):
+            seen["closed"][address] = await probe.run(world.connects(address))
+        for address in (*world.HOST, "198.18.255.2", "198.18.255.3", "127.0.0.1"):
+            seen["closed"][address] = await probe.run(world.connects(address, 8080))
+        address = await other.run(world.OWN_ADDRESS)
+        await other.run(world.LISTEN)
+        seen["closed"]["neighbour"] = await probe.run(world.connects(address, 5000))
+        seen["accepted"] = world.has_accepted(LISTENER)
+    print(json.dumps(seen))
+
+INTERNET = world.new_host()
+LISTENER = world.listen_on_host(8080)
+world.become_ordinary(FOLDERS[0])
+asyncio.run(main())
+""",
+        interpreter="/usr/bin/python3",
+    )
+    assert seen["network"] == "egress"
+    assert seen["public"] == "203.0.113.2"
+    assert seen["name"] == "198.51.100.10"
+    assert {address: answer for address, answer in seen["closed"].items() if answer not in _REFUSED} == {}
+    assert seen["accepted"] == 0
+
+
+def test_egress_that_cannot_be_had_is_refused_by_name_and_else_reported() -> None:
+    seen = _see(
+        """
+async def main():
+    seen = {}
+    try:
+        async with harness.running(FOLDERS[0], network="egress"):
+            pass
+    except SandboxError as error:
+        seen["by name"] = str(error)
+    async with harness.running(FOLDERS[0], network="auto") as region:
+        seen["network"], seen["missing"] = region.report.network, region.report.missing
+        probe = await region.launch()
+        seen["interfaces"] = await probe.run("sorted(name for _, name in socket.if_nameindex())")
+    print(json.dumps(seen))
+
+INTERNET = world.new_host()
+world.hide("/usr/bin/slirp4netns")
+world.become_ordinary(FOLDERS[0])
+asyncio.run(main())
+""",
+        interpreter="/usr/bin/python3",
+    )
+    assert "Install slirp4netns" in seen["by name"]
+    assert seen["network"] == "none"
+    assert any(part == "egress" and "Install slirp4netns" in reason for part, reason, _ in seen["missing"])
+    assert seen["interfaces"] == ["lo"]
+
+
+_VPC = """
+import io, subprocess, zipfile
+import boto3
+from botocore.config import Config
+
+DATA = FOLDERS[0] / "data"
+
+def up(*subnets):
+    file = FOLDERS[0] / "lambent.toml"
+    file.write_text(chr(10).join(["[vpc.subnets]", *subnets]))
+    options = ["--port", "0", "--auth", "off", "--network", "egress", "--config", str(file)]
+    command = [sys.executable, "-m", "lambent.cli", "up", "--data-dir", str(DATA), *options]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    banner = []
+    while not banner or not banner[-1].startswith("Ready."):
+        banner.append(process.stdout.readline())
+        assert banner[-1], banner
+    url = json.loads((DATA / "endpoint.json").read_text())["url"]
+    keys = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    settings = Config(retries={"total_max_attempts": 1})
+    return process, boto3.client("lambda", "us-east-1", endpoint_url=url, config=settings, **keys)
+
+def down(process):
+    process.terminate()
+    process.wait()
+
+def create(client, name, **more):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", world.HANDLER)
+    role = "arn:aws:iam::000000000000:role/any"
+    code = {"ZipFile": buffer.getvalue()}
+    client.create_function(
+        FunctionName=name, Runtime="python3.12", Handler="app.handler", Timeout=10, Role=role, Code=code, **more
+    )
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 500})
+
+def asked(client, name, address):
+    return json.load(client.invoke(FunctionName=name, Payload=json.dumps(address))["Payload"])
+
+INTERNET = world.new_host()
+seen = {}
+process, client = up('subnet-out = "egress"', 'subnet-in = "none"', 'subnet-office = { allow = ["10.9.0.0/16"] }')
+create(client, "plain")
+for name in ("out", "in", "office"):
+    create(client, name, VpcConfig={"SubnetIds": [f"subnet-{name}"], "SecurityGroupIds": ["sg-1"]})
+for name in ("plain", "out", "in", "office"):
+    seen[name] = [asked(client, name, address) for address in (world.PUBLIC, "10.9.0.5", "192.168.7.7")]
+down(process)
+process, client = up('subnet-out = "egress"')
+try:
+    asked(client, "in", world.PUBLIC)
+except client.exceptions.InvalidSubnetIDException as error:
+    seen["gone"] = error.response["ResponseMetadata"]["HTTPStatusCode"]
+down(process)
+seen["left"] = world.left()
+print(json.dumps(seen))
+"""
+
+
+def test_a_vpc_config_decides_what_a_function_reaches() -> None:
+    seen = _see(_VPC)
+    assert seen["plain"] == seen["out"] == ["203.0.113.2", "OSError", "OSError"]
+    assert seen["in"] == ["OSError", "OSError", "OSError"]
+    assert seen["office"] == ["OSError", "203.0.113.2", "OSError"]
+    assert seen["gone"] == 502
+    assert seen["left"] == {"links": ["lo", "wan0"], "tables": [], "forwarding": "0", "run": False}
+
+
+_BURSTS = """
+async def burst(folder, network):
+    async with harness.running(folder, network=network) as region:
+        code = region.code()
+        await region.launch(code_root=code)
+        began = time.perf_counter()
+        await asyncio.gather(*(region.launch(code_root=code) for _ in range(200)))
+        return time.perf_counter() - began
+
+async def main():
+    seen = {"none": [], "egress": []}
+    for folder in FOLDERS:
+        for network, times in seen.items():
+            times.append(await burst(folder, network))
+    print(json.dumps(seen))
+
+INTERNET = world.new_host()
+asyncio.run(main())
+"""
+
+
+def test_two_hundred_environments_with_a_way_out_start_as_fast_as_without() -> None:
+    """Within a fifth, by the best of several bursts each: what others do only ever adds."""
+    seen = _see(_BURSTS, 2)
+    assert min(seen["egress"]) <= 1.2 * min(seen["none"]), seen

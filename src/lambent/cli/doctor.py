@@ -14,7 +14,7 @@ from rich.table import Table
 
 import lambent
 from lambent.cli.common import DataDir, Failure, data_dir_of
-from lambent.config import Isolation
+from lambent.config import Isolation, Network
 from lambent.runtimes.catalog import Catalog
 from lambent.sandbox.client import SupervisorClient
 from lambent.sandbox.spec import IsolationReport, SandboxError, SupervisorOptions
@@ -32,6 +32,7 @@ def doctor(
     console.print(f"Lambent {lambent.__version__}, Python {platform.python_version()}, {platform.platform()}")
     report = probe(isolation)
     console.print(f"Isolation: [bold]{report.summary}[/bold]")
+    console.print(f"Network of functions: [bold]{report.network}[/bold]")
     if not report.missing:
         console.print("Nothing is missing.")
     for level, reason, mend in report.missing:
@@ -46,11 +47,15 @@ def probe(isolation: Isolation) -> IsolationReport:
     with tempfile.TemporaryDirectory(prefix="lambent-doctor-") as folder:
         # Without namespaces functions reach their code by its path, as users of their own.
         Path(folder).chmod(0o711)
-        client = SupervisorClient.fork(SupervisorOptions(isolation=isolation.value, data_dir=folder, pool_size=0))
+        client = SupervisorClient.fork(_options(isolation, folder))
         try:
             return asyncio.run(_ask(client))
         except SandboxError as error:
             raise Failure(str(error)) from None
+
+
+def _options(isolation: Isolation, folder: str) -> SupervisorOptions:
+    return SupervisorOptions(isolation=isolation.value, data_dir=folder, network=Network.AUTO.value, pool_size=0)
 
 
 async def _ask(client: SupervisorClient) -> IsolationReport:

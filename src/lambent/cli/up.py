@@ -28,6 +28,12 @@ PERMISSIONS = {
     AuthMode.STRICT: "enforced, of functions' roles too; the root key may do everything in its account.",
     AuthMode.AUDIT: "recorded and not enforced (--auth audit): see `lambent iam audit`.",
 }
+#: By the network that they have.
+REACHED = {
+    "none": "nothing outside (--network).",
+    "egress": "the internet; neither this host nor private networks (--network-allow).",
+    "host": "all that this host reaches, and the host.",
+}
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -109,9 +115,9 @@ def run(config: Config) -> None:
             isolation=config.isolation.value,
             data_dir=str(config.data_dir),
             network=config.network.value,
+            accesses=_accesses(config),
             cpu=config.cpu.value,
             pool_size=config.pool_size,
-            accesses=_accesses(config),
             rootfs=str(config.rootfs or ""),
             runtimes=tuple(catalog.available()),
             file_systems=tuple((arn, str(folder)) for arn, folder in config.efs.items()),
@@ -126,8 +132,6 @@ def run(config: Config) -> None:
         raise Failure(str(error)) from None
 
 
-def announce(region: App, warning: str | None) -> None:
-    """The banner, and the line that scripts wait for."""
 def _accesses(config: Config) -> tuple[NetworkAccess, ...]:
     """All that functions may reach, the region's own first."""
     mapped = {access.name: access for access in config.vpc.values() if access.name not in (EGRESS, NO_NETWORK)}
@@ -135,9 +139,12 @@ def _accesses(config: Config) -> tuple[NetworkAccess, ...]:
     return (NetworkAccess(EGRESS, True, config.network_allow), *others)
 
 
+def announce(region: App, warning: str | None) -> None:
+    """The banner, and the line that scripts wait for."""
     config: Any = region.config
     report = region.isolation
     lines = [f"Lambent {lambent.__version__} in {config.region}: {region.url}", f"Isolation: {report.summary}"]
+    lines.append(f"Functions reach: {REACHED[report.network]}")
     for level, reason, _ in report.missing:
         lines.append(f"  {level} is withheld: {reason} (see `lambent doctor`)")
     if warning:

@@ -79,5 +79,6 @@ def _isolation(report: IsolationReport | None) -> dict[str, Any] | None:
     return {
         "level": report.level.value,
         "summary": report.summary,
+        "network": report.network,
         "missing": [{"level": level, "reason": reason, "mend": mend} for level, reason, mend in report.missing],
     }

@@ -151,7 +151,7 @@ class Gateway:
     def _join_by_program(self) -> None:
         uplink = egress_helpers.user_mode_uplink(self._loop, self.namespace_fd, egress_filter.UPLINK, self.mtu)
         if uplink is None:
-            hint = "As an ordinary user a region needs slirp4netns or pasta (package passt) for a way out."
+            hint = "Install slirp4netns: a region of an ordinary user needs it for a way out."
             raise SandboxError("egress", "slirp4netns", 0, hint)
         self._helper(uplink)
 

@@ -19,11 +19,13 @@ _SLIRP_NETWORK = "198.18.255.0/24"
 class Helper:
     """One such program, by the command and the descriptors that it is given."""
 
-    def __init__(self, loop: Any, name: str, command: List[str], fds: List[int]) -> None:
+    def __init__(self, loop: Any, name: str, command: List[str], fds: List[int], is_quiet: bool = False) -> None:
         self._loop = loop
         self._name = name
         self._command = command
         self._fds = fds
+        #: It tells of every start.
+        self._is_quiet = is_quiet
         self._pid = 0
         self._pidfd = -1
         self._is_closed = False
@@ -39,6 +41,8 @@ class Helper:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
                 if os.getppid() == supervisor:
                     workers.keep_only(self._fds)
+                    if self._is_quiet:
+                        os.dup2(os.open(os.devnull, os.O_RDWR), 2)
                     for fd in self._fds:
                         os.set_inheritable(fd, True)
                     os.execve(self._command[0], self._command, {"PATH": _PATH})
@@ -80,17 +84,11 @@ def dns(loop: Any, fds: Dict[str, int], uid: int, has_groups: bool) -> Helper:
 def user_mode_uplink(loop: Any, namespace_fd: int, link: str, mtu: int) -> Optional[Helper]:
     """Where only root may join namespaces to the host's network: a program that speaks for the gateway there.
 
-    None where neither is installed. Neither passes on what is for the host's loopback, or listens on the host.
+    None where it is not installed. It passes on nothing that is for the host's loopback, and listens to nobody.
     """
-    namespace = f"/proc/self/fd/{namespace_fd}"
     slirp = shutil.which("slirp4netns", path=_PATH)
-    if slirp:
-        command = [slirp, "--configure", f"--mtu={mtu}", "--disable-host-loopback", "--disable-dns"]
-        command += [f"--cidr={_SLIRP_NETWORK}", "--netns-type=path", namespace, link]
-        return Helper(loop, "slirp4netns", command, [namespace_fd])
-    pasta = shutil.which("pasta", path=_PATH)
-    if pasta:
-        command = [pasta, "--foreground", "--quiet", "--config-net", "--ipv4-only", "--no-map-gw", "--ns-ifname", link]
-        command += ["-t", "none", "-u", "none", "-T", "none", "-U", "none", "--mtu", str(mtu), "--netns", namespace]
-        return Helper(loop, "pasta", command, [namespace_fd])
-    return None
+    if slirp is None:
+        return None
+    command = [slirp, "--configure", f"--mtu={mtu}", "--disable-host-loopback", "--disable-dns"]
+    command += [f"--cidr={_SLIRP_NETWORK}", "--netns-type=path", f"/proc/self/fd/{namespace_fd}", link]
+    return Helper(loop, "slirp4netns", command, [namespace_fd], is_quiet=True)
