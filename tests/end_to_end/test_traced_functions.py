@@ -257,7 +257,7 @@ def test_a_flood_of_datagrams_stays_bounded_and_is_over_when_it_ends(region: Reg
 
     wait_until(sent, what="the daemon's taking segments again")
     answer = region.request("GET", "/_lambent/statistics", sign="lambda").json()
-    assert answer["traces"]["waiting"] <= 32 * 1024 * 1024
+    assert answer["traces"]["waiting"] <= 16 * 1024 * 1024
 
 
 def test_a_role_that_may_not_put_segments_leaves_no_trace(region: Region) -> None:

@@ -11,7 +11,8 @@ import asyncio
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import NamedTuple, TypeVar
 
 from sqlalchemy import Connection
@@ -29,11 +30,13 @@ T = TypeVar("T")
 FLUSH_SECONDS = 1.0
 PRUNE_SECONDS = 3600.0
 #: Bytes that wait to be checked and written; what comes beyond them is lost.
-PENDING_LIMIT = 32 * 1024 * 1024
+PENDING_LIMIT = 16 * 1024 * 1024
 #: Where the budget is exceeded, traces go until it is kept with this part of it to spare.
 _SPARE = 0.1
 #: Bytes that are checked in one turn of the event loop: about a millisecond.
 _SLICE = 128 * 1024
+#: Bytes of one write, about.
+_PART = 1024 * 1024
 
 
 class Report(NamedTuple):
@@ -46,6 +49,8 @@ class Report(NamedTuple):
     function: FunctionVersion | None = None
 
 
+#: Segments by the trace that they belong to.
+Found = dict[Key, list[Segment]]
 #: Gives up what it has made since it was asked last.
 Source = Callable[[], Iterable[Report]]
 #: Whether a function's role may put segments.
@@ -62,7 +67,7 @@ class Traces:
         self._budget = budget
         self._sources: list[Source] = []
         self._reports: list[Report] = []
-        self._checked: dict[Key, list[Segment]] = {}
+        self._checked: Found = {}
         #: Bytes of both.
         self._pending = 0
         self._writing = asyncio.Lock()
@@ -149,34 +154,31 @@ class Traces:
         async with self._writing:
             await self._check()
             found, self._checked = self._checked, {}
-            if not found:
-                return
-            size = sum(len(segment.document) for segments in found.values() for segment in segments)
-            try:
-                grown = await self._database.write(
-                    functools.partial(self._store.add, found=found, now=self._clock.now())
-                )
-            except StorageError as error:
-                log.error("Traces could not be written: %s", error)
-                for key, segments in found.items():
-                    self._checked.setdefault(key, []).extend(segments)
-                raise
-            self._pending -= size
-            self._taken += sum(len(segments) for segments in found.values())
-            self._size += grown
+            while found:
+                await self._write(_part_of(found), found)
             await self._keep_budget()
+
+    async def _write(self, part: Found, rest: Found) -> None:
+        """Where the disk refuses, both are to be written later."""
+        try:
+            grown = await self._database.write(functools.partial(self._store.add, found=part, now=self._clock.now()))
+        except StorageError as error:
+            log.error("Traces could not be written: %s", error)
+            for key, segments in (*part.items(), *rest.items()):
+                # First what came first: a later document of the same segment replaces an earlier one.
+                self._checked[key] = segments + self._checked.get(key, [])
+            raise
+        self._pending -= sum(map(_size, part.values()))
+        self._taken += sum(map(len, part.values()))
+        self._size += grown
 
     async def _check(self) -> None:
         """Of everything that was reported, what is a segment and may be put; in slices, for others wait meanwhile."""
         reports, self._reports = self._reports, []
-        for source in self._sources:
-            for report in source():
-                self._pending += len(report.document)
-                reports.append(report)
         now, checked = self._clock.now(), 0
         #: The id of a function stays its own while a report refers to it.
         allowed: dict[int, bool] = {}
-        for report in reports:
+        for report in chain(reports, self._made()):
             function = report.function
             may = function is None or allowed.get(id(function))
             if may is None:
@@ -188,6 +190,13 @@ class Traces:
             if checked > _SLICE:
                 checked = 0
                 await asyncio.sleep(0)
+
+    def _made(self) -> Iterator[Report]:
+        """What the sources have, made one by one: it takes its time."""
+        for source in self._sources:
+            for report in source():
+                self._pending += len(report.document)
+                yield report
 
     def _sort(self, report: Report, may_put: bool, now: float) -> bool:
         """Whether it is kept to be written."""
@@ -235,8 +244,8 @@ class Traces:
                 log.warning("Traces are tried again in a while: %s", error)
             except Exception:  # whatever it is, taking goes on; what was being checked is lost
                 log.exception("Traces were not written.")
-                waiting = (segment.document for segments in self._checked.values() for segment in segments)
-                self._pending = sum(map(len, waiting)) + sum(len(report.document) for report in self._reports)
+                unchecked = sum(len(report.document) for report in self._reports)
+                self._pending = unchecked + sum(map(_size, self._checked.values()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(FLUSH_SECONDS):
                     await self._stopping.wait()
@@ -247,3 +256,18 @@ class Traces:
         async with self._writing:
             await self._database.write(functools.partial(self._store.prune, before=before))
             self._size = await self._database.read(self._store.size)
+
+
+def _part_of(found: Found) -> Found:
+    """Takes out some of it: others write to the same disk, and must get their turn."""
+    part: Found = {}
+    size = 0
+    while found and size < _PART:
+        key, segments = found.popitem()
+        part[key] = segments
+        size += _size(segments)
+    return part
+
+
+def _size(segments: Sequence[Segment]) -> int:
+    return sum(len(segment.document) for segment in segments)

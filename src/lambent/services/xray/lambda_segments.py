@@ -18,7 +18,7 @@ from lambent.services.xray.collector import Report
 from lambent.services.xray.tree import FUNCTION, LAMBDA
 
 #: Invocations that wait to be made segments of; those beyond them are not told of.
-_MOST = 50_000
+_MOST = 10_000
 
 _encode = msgspec.json.Encoder().encode
 

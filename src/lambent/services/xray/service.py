@@ -24,10 +24,13 @@ class XRayService:
         #: `ports.RecordSink`: what the data plane tells.
         self.invocations = LambdaSegments()
         self._traces.add_source(self.invocations.collect)
-        self.statistics = self._traces.statistics
         self.start = self._traces.start
         self.stop = self._traces.stop
         self.reset = self._traces.reset
+
+    def statistics(self) -> dict[str, int]:
+        counts = self._traces.statistics()
+        return {**counts, "lost": counts["lost"] + self.invocations.lost}
 
     def put(self, function: FunctionVersion, document: bytes) -> None:
         self._traces.report(Report(function.account, function.region, document, function))

@@ -78,6 +78,7 @@ class TraceRow(NamedTuple):
     started_at: float
     ended_at: float
     updated_at: float
+    size: int
     revision: int
     limit_exceeded: int
 
@@ -176,4 +177,4 @@ class TraceStore:
 
 def _rows() -> Select[Any]:
     c = traces.c
-    return select(c.id, c.trace_id, c.started_at, c.ended_at, c.updated_at, c.revision, c.limit_exceeded)
+    return select(c.id, c.trace_id, c.started_at, c.ended_at, c.updated_at, c.size, c.revision, c.limit_exceeded)

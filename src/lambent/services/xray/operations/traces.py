@@ -6,7 +6,7 @@ import base64
 import functools
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -21,9 +21,10 @@ from lambent.services.xray.summary import Trace, summary_of
 
 #: Traces of one BatchGetTraces or GetTraceGraph.
 MOST_IDS = 5
-#: Traces that one page of summaries looks at, and those that one page of a graph adds up.
+#: Traces that one page of summaries looks at, and those that one page of a graph adds up; fewer where they are large.
 PAGE = 200
 _GRAPH_PAGE = 500
+_PAGE_BYTES = 8 * 1024 * 1024
 #: Hours that one request may ask for.
 _LONGEST_S = 24 * 3600
 _COLUMNS = {"TraceId": "started_at", "Event": "updated_at", "Service": "ended_at"}
@@ -60,23 +61,23 @@ class TraceOperations:
         column = _COLUMNS[params.get("TimeRangeType") or "TraceId"]
         before = _place_of(params.get("NextToken"))
 
-        def look(tx: Connection) -> tuple[list[TraceRow], list[dict[str, Any]]]:
-            rows = self._store.between(tx, context.account, context.region, span, column, before, PAGE + 1)
+        def look(tx: Connection) -> tuple[_Page, list[dict[str, Any]]]:
+            page = self._page(tx, context, span, column, before, PAGE)
             summaries = []
-            for row in rows[:PAGE]:
+            for row in page.rows:
                 trace = self._trace(tx, context.account, row)
                 if matches is None or matches(trace, None):
                     at = row.updated_at if column == "updated_at" else trace.started_at
                     summaries.append({**summary_of(trace), "MatchedEventTime": at})
-            return rows, summaries
+            return page, summaries
 
-        rows, summaries = await self._traces.read(look)
+        page, summaries = await self._traces.read(look)
         answer = {
             "TraceSummaries": summaries,
             "ApproximateTime": span[0],
-            "TracesProcessedCount": len(rows[:PAGE]),
+            "TracesProcessedCount": len(page.rows),
         }
-        return {**answer, **_further(rows, PAGE, column)}
+        return {**answer, **page.further}
 
     async def GetTraceGraph(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         ids = _checked(params["TraceIds"])
@@ -92,23 +93,37 @@ class TraceOperations:
         span = _span(params)
         before = _place_of(params.get("NextToken"))
 
-        def look(tx: Connection) -> tuple[list[TraceRow], Graph]:
+        def look(tx: Connection) -> tuple[_Page, Graph]:
             graph = Graph()
-            found = self._store.between(
-                tx, context.account, context.region, span, "started_at", before, _GRAPH_PAGE + 1
-            )
-            for row in found[:_GRAPH_PAGE]:
+            page = self._page(tx, context, span, "started_at", before, _GRAPH_PAGE)
+            for row in page.rows:
                 graph.add(self._trace(tx, context.account, row))
-            return found, graph
+            return page, graph
 
-        rows, graph = await self._traces.read(look)
+        page, graph = await self._traces.read(look)
         answer = {
             "StartTime": span[0],
             "EndTime": span[1],
             "Services": graph.services(),
             "ContainsOldGroupVersions": False,
         }
-        return {**answer, **_further(rows, _GRAPH_PAGE, "started_at")}
+        return {**answer, **page.further}
+
+    def _page(
+        self,
+        tx: Connection,
+        context: Context,
+        span: tuple[float, float],
+        column: str,
+        before: tuple[float, int] | None,
+        most: int,
+    ) -> _Page:
+        rows = self._store.between(tx, context.account, context.region, span, column, before, most + 1)
+        size = count = 0
+        while count < min(most, len(rows)) and size < _PAGE_BYTES:
+            size += rows[count].size
+            count += 1
+        return _Page(rows[:count], _further(rows[:count], column) if count < len(rows) else {})
 
     def _load(self, tx: Connection, context: Context, ids: Sequence[str]) -> list[Trace]:
         rows = (self._store.find(tx, context.account, context.region, trace_id.lower()) for trace_id in ids)
@@ -147,10 +162,14 @@ def _refuse_sampling(params: dict[str, Any]) -> None:
 # ---- pages ----------------------------------------------------------------------------------------------------------
 
 
-def _further(rows: Sequence[TraceRow], page: int, column: str) -> dict[str, Any]:
-    if len(rows) <= page:
-        return {}
-    last = rows[page - 1]
+class _Page(NamedTuple):
+    rows: list[TraceRow]
+    #: NextToken, where there is more.
+    further: dict[str, Any]
+
+
+def _further(rows: Sequence[TraceRow], column: str) -> dict[str, Any]:
+    last = rows[-1]
     place = json.dumps([getattr(last, column), last.id])
     return {"NextToken": base64.urlsafe_b64encode(place.encode()).decode()}
 
