@@ -274,6 +274,24 @@ def redirect(address: str, target: str) -> None:
         subprocess.run(["/usr/sbin/nft", command], check=True)
 
 
+def close_forwarding(forbidden: str) -> None:
+    """A firewall of the host that forwards nothing, and drops what is `forbidden` before that."""
+    chain = "{ type filter hook forward priority filter; policy drop; }"
+    rule = f"ip daddr {forbidden} drop"
+    for command in (
+        "add table ip filter",
+        f"add chain ip filter FORWARD {chain}",
+        f"add rule ip filter FORWARD {rule}",
+    ):
+        subprocess.run(["/usr/sbin/nft", command], check=True)
+
+
+def rules() -> str:
+    """Of that firewall."""
+    command = ["/usr/sbin/nft", "list", "chain", "ip", "filter", "FORWARD"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
 def has_accepted(listener: socket.socket) -> int:
     listener.setblocking(False)
     try:

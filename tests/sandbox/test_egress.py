@@ -227,6 +227,38 @@ asyncio.run(main())
     assert seen["left"] == {"links": ["lo", "wan0"], "tables": [], "forwarding": "0", "run": False}
 
 
+def test_firewalls_that_forward_nothing_they_do_not_know_are_told_of_the_uplink() -> None:
+    """As Docker and ufw set them up; what they forbid by name stays forbidden, and nothing stays behind."""
+    seen = _see("""
+async def main():
+    seen = {}
+    world.close_forwarding("198.51.100.0/28 tcp dport 81")
+    before = world.rules()
+    async with harness.running(FOLDERS[0], network="egress") as region:
+        probe = await region.launch()
+        seen["public"] = await probe.run(world.connects(world.PUBLIC))
+        seen["forbidden"] = await probe.run(world.connects(world.PUBLIC, 81))
+    seen["same"] = world.rules() == before
+    client = harness.SupervisorClient.fork(harness.options(FOLDERS[0], network="egress"))
+    await client.start(4566, lambda reason: None)
+    os.kill(client.pid, signal.SIGKILL)
+    client._process.wait()
+    await client.stop()
+    async with harness.running(FOLDERS[0], network="egress") as region:
+        seen["again"] = world.rules().count("accept")
+    seen["same again"] = world.rules() == before
+    print(json.dumps(seen))
+
+INTERNET = world.new_host()
+asyncio.run(main())
+""")
+    assert seen["public"] == "203.0.113.2"
+    assert seen["forbidden"] == "TimeoutError"
+    assert seen["again"] == 2
+    assert seen["same"]
+    assert seen["same again"]
+
+
 def test_what_a_killed_region_left_is_swept_by_the_next() -> None:
     seen = _see("""
 async def main():

@@ -13,12 +13,12 @@ import socket
 from typing import Any, Callable, Dict, Set
 
 from lambent.sandbox import commands, egress_filter, egress_helpers, egress_host, network, nftables, routing, syscalls
-from lambent.sandbox.netlink import NETFILTER, ROUTE, Netlink
+from lambent.sandbox.netlink import NETFILTER, ROUTE, Message, Netlink
 from lambent.sandbox.spec import NetworkAccess, SandboxError, as_sandbox_error, sandbox_error
 
 _UPLINK_INDEX = 2
 _TABLE_PREFIX = "lambent-"
-_BACKLOG = 64
+_BOTH_WAYS = (nftables.comes_from, nftables.goes_to)
 #: In the gateway: what comes from a sandbox has the sandbox's address, no route of its own, and earns no redirect. Its
 #: table of connections forgets those that were idle longer than a sandbox lives.
 _SETTINGS = (
@@ -111,6 +111,7 @@ class Gateway:
         """Root's: a pair of links, behind a table that was there before them."""
         ours, theirs = egress_host.free_pair(self._tag)
         self._shield_host(theirs)
+        self._pass_firewalls()
         self._forwarding = egress_host.Forwarding()
         self._closing.callback(self._forwarding.close)
         host = self._kept(Netlink(ROUTE))
@@ -147,6 +148,17 @@ class Gateway:
             self._host_filter.ask(egress_filter.host_table(table, nftables.OWNED, self._link, source))
         self._table = table
         self._closing.callback(self._host_filter.ask, nftables.transaction([nftables.delete_table(table)]))
+
+    def _pass_firewalls(self) -> None:
+        """Where the host drops what it does not know (Docker and ufw have it so): it knows the uplink from now on.
+
+        A rule behind all of theirs: what they drop by name they still drop. Our own chain has decided before.
+        """
+        assert self._host_filter is not None
+        for chain in nftables.closing_chains(self._host_filter):
+            wanted = [nftables.pass_in(chain, self._table, way(self._link), nftables.accept()) for way in _BOTH_WAYS]
+            self._host_filter.ask(nftables.transaction(wanted))
+        self._closing.callback(_leave_firewalls, self._host_filter, self._table)
 
     def _join_by_program(self) -> None:
         uplink = egress_helpers.user_mode_uplink(self._loop, self.namespace_fd, egress_filter.UPLINK, self.mtu)
@@ -189,11 +201,28 @@ class Gateway:
 
 
 def sweep(conversation: Netlink) -> None:
-    """Delete the tables of regions that were killed: nobody owns them."""
-    for name, is_owned in nftables.tables(conversation):
+    """Delete the tables of regions that were killed: nobody owns them. Their rules among others' go too."""
+    tables = nftables.tables(conversation)
+    for chain in nftables.closing_chains(conversation):
+        living = [name for name, is_owned in tables if is_owned]
+        for rule in nftables.noted_rules(conversation, chain, _TABLE_PREFIX):
+            if not any(rule in nftables.noted_rules(conversation, chain, name) for name in living):
+                _try(conversation, nftables.delete_rule(rule))
+    for name, is_owned in tables:
         if name.startswith(_TABLE_PREFIX) and not is_owned:
-            with contextlib.suppress(SandboxError):
-                conversation.ask(nftables.transaction([nftables.delete_table(name)]))
+            _try(conversation, nftables.delete_table(name))
+
+
+def _leave_firewalls(conversation: Netlink, note: str) -> None:
+    for chain in nftables.closing_chains(conversation):
+        for rule in nftables.noted_rules(conversation, chain, note):
+            _try(conversation, nftables.delete_rule(rule))
+
+
+def _try(conversation: Netlink, message: Message) -> None:
+    """What others may have done meanwhile."""
+    with contextlib.suppress(SandboxError):
+        conversation.ask(nftables.transaction([message]))
 
 
 def _delete_link(host: Netlink, index: int) -> None:

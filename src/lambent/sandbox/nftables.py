@@ -6,23 +6,16 @@ A rule is a list of expressions; those here are what `egress_filter` needs, each
 import ipaddress
 import socket
 import struct
-from typing import List, Sequence, Tuple
+from typing import List, NamedTuple, Sequence, Tuple
 
 from lambent.sandbox import netlink
 from lambent.sandbox.netlink import Message, attribute, nested, text
 
-INET = 1
+INET, IPV4 = 1, 2
 _BEGIN, _END, _SUBSYSTEM = 16, 17, 10
-_NEW_TABLE, _GET_TABLE, _DELETE_TABLE, _NEW_CHAIN, _NEW_RULE, _NEW_SET, _NEW_ELEMENTS, _DELETE_ELEMENTS = (
-    0,
-    1,
-    2,
-    3,
-    6,
-    9,
-    12,
-    14,
-)
+_NEW_TABLE, _GET_TABLE, _DELETE_TABLE = 0, 1, 2
+_NEW_CHAIN, _GET_CHAIN, _NEW_RULE, _GET_RULE, _DELETE_RULE = 3, 4, 6, 7, 8
+_NEW_SET, _NEW_ELEMENTS, _DELETE_ELEMENTS = 9, 12, 14
 
 OWNED, PERSISTENT = 2, 4
 INPUT, FORWARD, POSTROUTING = 1, 2, 4
@@ -131,6 +124,61 @@ def rule(table: str, chain: str, *parts: List[Expression]) -> Message:
     expressions = [nested(1, expression) for part in parts for expression in part]
     body = text(1, table) + text(2, chain) + nested(4, *expressions)
     return _message(_NEW_RULE, netlink.ACK | netlink.CREATE | netlink.APPEND, INET, body, f"nftables rule in {chain}")
+
+
+# ---- chains of others ------------------------------------------------------------------------------------------------
+
+
+class Place(NamedTuple):
+    """A rule's, or with handle 0 a chain's."""
+
+    family: int
+    table: str
+    chain: str
+    handle: int = 0
+
+
+def closing_chains(conversation: netlink.Netlink) -> List[Place]:
+    """Chains that drop what the host forwards unless one of their rules takes it."""
+    found = []
+    for family in (INET, IPV4):
+        for _, body in conversation.ask([_message(_GET_CHAIN, netlink.DUMP, family, b"", "nftables chains")]):
+            fields = dict(netlink.attributes(body[4:]))
+            hook = dict(netlink.attributes(fields.get(4, b"")))
+            drops = fields.get(5) == struct.pack(">I", _DROP)
+            if drops and hook.get(1) == struct.pack(">I", FORWARD):
+                found.append(Place(family, _string(fields[1]), _string(fields[3])))
+    return found
+
+
+def pass_in(place: Place, note: str, *parts: List[Expression]) -> Message:
+    """A rule behind all that are there."""
+    expressions = [nested(1, expression) for part in parts for expression in part]
+    comment = note.encode() + b"\0"
+    body = text(1, place.table) + text(2, place.chain) + nested(4, *expressions)
+    body += attribute(7, bytes([0, len(comment)]) + comment)
+    flags = netlink.ACK | netlink.CREATE | netlink.APPEND
+    return _message(_NEW_RULE, flags, place.family, body, f"nftables rule in {place.table} {place.chain}")
+
+
+def noted_rules(conversation: netlink.Netlink, chain: Place, note: str) -> List[Place]:
+    """Those in that chain which `pass_in` put there with a note that begins so."""
+    body = text(1, chain.table) + text(2, chain.chain)
+    found = []
+    for _, answer in conversation.ask([_message(_GET_RULE, netlink.DUMP, chain.family, body, "nftables rules")]):
+        fields = dict(netlink.attributes(answer[4:]))
+        if _string(fields.get(2, b"")) == chain.chain and fields.get(7, b"")[2:].startswith(note.encode()):
+            found.append(chain._replace(handle=struct.unpack(">Q", fields[3])[0]))
+    return found
+
+
+def delete_rule(rule: Place) -> Message:
+    body = text(1, rule.table) + text(2, rule.chain) + attribute(3, struct.pack(">Q", rule.handle))
+    return _message(_DELETE_RULE, netlink.ACK, rule.family, body, f"delete a nftables rule in {rule.chain}")
+
+
+def _string(value: bytes) -> str:
+    return value.rstrip(b"\0").decode()
 
 
 # ---- expressions ----------------------------------------------------------------------------------------------------
