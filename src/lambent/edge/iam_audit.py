@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from lambent.edge.local import json_response
 from lambent.edge.operator import OperatorCheck
 from lambent.identity.audit import AuditLog, Use, least_privilege
 from lambent.identity.authorization import Authorizer, UnknownPrincipal
+from lambent.periodic import Periodic
 from lambent.request import Request, Response
 from lambent.storage.files import write_durably
 
@@ -32,7 +32,7 @@ class AuditFile:
         self._path = path
         self._audit = audit
         self._written = 0
-        self._writer: asyncio.Task[None] | None = None
+        self._writer = Periodic("audit writer", self._write, WRITE_INTERVAL)
 
     async def start(self) -> None:
         try:
@@ -42,22 +42,14 @@ class AuditFile:
         except (OSError, msgspec.DecodeError) as error:
             log.warning("What %s says of past calls cannot be read, so it begins anew: %s", self._path, error)
         self._written = self._audit.notes
-        self._writer = asyncio.get_running_loop().create_task(self._write_for_ever(), name="audit writer")
+        self._writer.start()
 
     async def stop(self) -> None:
-        if self._writer is not None:
-            self._writer.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._writer
+        await self._writer.stop()
         await self._write()
 
     async def reset(self) -> None:
         self._audit.clear()
-
-    async def _write_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(WRITE_INTERVAL)
-            await self._write()
 
     async def _write(self) -> None:
         notes = self._audit.notes

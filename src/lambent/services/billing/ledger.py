@@ -13,6 +13,7 @@ import logging
 import math
 
 from lambent.clock import Clock
+from lambent.periodic import Periodic
 from lambent.ports import FunctionVersion, InvocationRecord
 from lambent.services.billing.prices import Usage
 from lambent.services.billing.store import LedgerStore, Line
@@ -76,21 +77,17 @@ class Ledger:
         #: What a disk that refused has still to take.
         self._unwritten: dict[Line, Usage] = {}
         self._writing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = asyncio.Event()
+        self._periodic = Periodic("ledger flush", self._keep_up, FLUSH_SECONDS)
 
     # ---- lifecycle
 
     async def start(self) -> None:
         """After the database."""
-        self._task = asyncio.create_task(self._flush_for_ever(), name="ledger flush")
+        self._periodic.start()
 
     async def stop(self) -> None:
         """After the last invocation, before the database."""
-        self._stopping.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._periodic.stop()
         with contextlib.suppress(StorageError):
             # Told in the log already.
             await self.flush()
@@ -193,11 +190,7 @@ class Ledger:
             )
             self._unwritten[line] = self._unwritten.get(line, Usage()) + usage
 
-    async def _flush_for_ever(self) -> None:
-        while not self._stopping.is_set():
-            # Told in the log; what could not be written is tried again.
-            with contextlib.suppress(StorageError):
-                await self.flush()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._stopping.wait()
+    async def _keep_up(self) -> None:
+        # Told in the log; what could not be written is tried again.
+        with contextlib.suppress(StorageError):
+            await self.flush()

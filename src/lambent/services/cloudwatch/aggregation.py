@@ -16,6 +16,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.periodic import Periodic
 from lambent.services.cloudwatch.distribution import Distribution
 from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum
 from lambent.services.cloudwatch.store import Merged, MetricStore, Seen
@@ -56,9 +57,9 @@ class Metrics:
         self._writing = asyncio.Lock()
         # Changed with `_writing` held only.
         self._seen = Seen({}, {})
-        self._task: asyncio.Task[None] | None = None
+        self._periodic = Periodic("metrics flush", self._keep_up, FLUSH_SECONDS)
+        self._prune_at = 0.0
         self._flushing: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
         # ---- counters
         self._series = 0
         self._minutes = 0
@@ -72,14 +73,11 @@ class Metrics:
 
     async def start(self) -> None:
         """After the database; `add_source` comes before."""
-        self._task = asyncio.create_task(self._flush_for_ever(), name="metrics flush")
+        self._periodic.start()
 
     async def stop(self) -> None:
         """Everything counted is on disk when this returns."""
-        self._stopping.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._periodic.stop()
         with contextlib.suppress(StorageError):
             # Told in the log already.
             await self.flush()
@@ -181,24 +179,17 @@ class Metrics:
 
     # ---- the task
 
-    async def _flush_for_ever(self) -> None:
+    async def _keep_up(self) -> float:
         loop = asyncio.get_running_loop()
-        prune_at = loop.time()
-        while not self._stopping.is_set():
-            began = loop.time()
-            try:
-                if began >= prune_at:
-                    prune_at = began + PRUNE_SECONDS
-                    await self.prune()
-                await self.flush()
-            except StorageError as error:
-                log.warning("Metrics are tried again in a while: %s", error)
-            except Exception:  # whatever it is, counting goes on: memory would fill if nothing were taken from it
-                log.exception("Metrics were not written.")
-            pause = min(LONGEST_SECONDS, max(FLUSH_SECONDS, (loop.time() - began) / FLUSH_SHARE))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await self._stopping.wait()
+        began = loop.time()
+        try:
+            if began >= self._prune_at:
+                self._prune_at = began + PRUNE_SECONDS
+                await self.prune()
+            await self.flush()
+        except StorageError as error:
+            log.warning("Metrics are tried again in a while: %s", error)
+        return min(LONGEST_SECONDS, max(FLUSH_SECONDS, (loop.time() - began) / FLUSH_SHARE))
 
     async def prune(self) -> None:
         """Forget what is older than metrics are kept. Raises StorageError."""

@@ -6,8 +6,6 @@ the cells when metrics are flushed. As on AWS, data have the time at which the f
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from math import ceil, inf, log
@@ -17,6 +15,7 @@ import msgspec
 
 from lambent.arn import function_of
 from lambent.clock import Clock
+from lambent.periodic import Periodic
 from lambent.ports import ConcurrencyPeaks, FunctionVersion, InvocationRecord, ProvisionedPeaks
 from lambent.services.cloudwatch.distribution import SCALE, ZERO, Distribution, bucket_of, merged
 from lambent.services.cloudwatch.domain import MINUTE, Cell, Datum, Dimensions, Metric
@@ -98,7 +97,7 @@ class LambdaMetrics:
         #: What was counted one by one: minute, ARN, metric and unit.
         self._counted: dict[tuple[int, str, str, str], Distribution] = {}
         self._others: dict[Cell, Distribution] = {}
-        self._sampler: asyncio.Task[None] | None = None
+        self._sampler: Periodic | None = None
 
     # ---- what others tell
 
@@ -159,19 +158,15 @@ class LambdaMetrics:
     # ---- lifecycle of the sampler
 
     def start(self, peaks: Peaks) -> None:
-        self._sampler = asyncio.create_task(self._sample_for_ever(peaks), name="concurrency metrics")
+        async def take() -> None:
+            self.sample(peaks)
+
+        self._sampler = Periodic("concurrency metrics", take, SAMPLE_SECONDS)
+        self._sampler.start()
 
     async def stop(self) -> None:
         if self._sampler is not None:
-            self._sampler.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._sampler
-            self._sampler = None
-
-    async def _sample_for_ever(self, peaks: Peaks) -> None:
-        while True:
-            await asyncio.sleep(SAMPLE_SECONDS)
-            self.sample(peaks)
+            await self._sampler.stop()
 
     # ---- what becomes of it
 
