@@ -126,7 +126,6 @@ def system(lines: list[str]) -> list[str]:
         ("DEBUG", ["at debug", "at info", "at warn", "at error", "plain", "printed at debug"]),
         (None, ["at info", "at warn", "at error", "plain"]),
         ("WARN", ["at warn", "at error"]),
-        ("FATAL", []),
     ],
 )
 def test_the_application_level_hides_lines_of_every_runtime(

@@ -7,6 +7,7 @@ sends, and the kernel's buffer is bounded; how long to be patient is the courier
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import socket
 from asyncio import AbstractEventLoop
@@ -18,6 +19,8 @@ from lambent.clock import Clock
 from lambent.invoke.telemetry.subscriptions import Destination
 from lambent.invoke.timers import Timers
 from lambent.sandbox.spec import SandboxError
+
+log = logging.getLogger(__name__)
 
 #: What the sandbox's name stands for inside, then loopback.
 _SANDBOX_ADDRESS, _LOOPBACK = "169.254.100.1", "127.0.0.1"
@@ -128,7 +131,7 @@ class Wire:
                 # That was about the attempt before, which failed while nobody waited in the call.
                 error = sock.connect_ex(address)
             if error == errno.EINPROGRESS:
-                self._loop.add_writer(sock.fileno(), self._on_connected)
+                self._loop.add_writer(sock.fileno(), self._guarded, self._on_connected)
                 return
             if error == 0:
                 self._opened(sock)
@@ -136,7 +139,6 @@ class Wire:
         self._lose(os.strerror(error))
 
     def _on_connected(self) -> None:
-        """Called by the event loop."""
         sock = self._socket
         assert sock is not None
         self._loop.remove_writer(sock.fileno())
@@ -147,13 +149,13 @@ class Wire:
 
     def _opened(self, sock: socket.socket) -> None:
         self.is_open = True
-        self._loop.add_reader(sock.fileno(), self._on_readable)
+        self._loop.add_reader(sock.fileno(), self._guarded, self._on_readable)
         self._events.wire_opened()
 
     # ---- conversation ----
 
     def _push(self) -> None:
-        """Called by the event loop when the socket takes more."""
+        """Also when the socket takes more."""
         sock = self._socket
         assert sock is not None
         try:
@@ -162,7 +164,7 @@ class Wire:
                 self.sent += taken
                 self._unsent = self._unsent[taken:]
         except (BlockingIOError, InterruptedError):
-            self._loop.add_writer(sock.fileno(), self._push)
+            self._loop.add_writer(sock.fileno(), self._guarded, self._push)
             return
         except OSError as error:
             self._lose(str(error))
@@ -172,7 +174,6 @@ class Wire:
         self._events.wire_sent()
 
     def _on_readable(self) -> None:
-        """Called by the event loop."""
         sock = self._socket
         assert sock is not None
         try:
@@ -186,6 +187,14 @@ class Wire:
             self._events.wire_received(data)
         else:
             self._lose("it closed the connection")
+
+    def _guarded(self, handle: Callable[[], None]) -> None:
+        """Called by the event loop."""
+        try:
+            handle()
+        except Exception:  # our own bug must end this connection, not be called again and again
+            log.exception("A connection for telemetry failed")
+            self.close()
 
     def _lose(self, reason: str) -> None:
         self.close()
