@@ -5,7 +5,6 @@ The data plane takes the snapshot and keeps it. Nothing here is on disk: a versi
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.periodic import Periodic
 from lambent.ports import FunctionVersion, SnapshotMeter, SnapshotOutcome, Snapshots
 from lambent.services.lambda_.directory import Directory
 from lambent.services.lambda_.domain import Function
@@ -45,7 +45,7 @@ class VersionSnapshots:
         self._clock = clock
         #: Those that have a snapshot, by function and version.
         self._cached: dict[Key, dict[str, _Cached]] = {}
-        self._metering: asyncio.Task[None] | None = None
+        self._metering = Periodic("snapshot meter", self._keep_counting, METER_INTERVAL_S)
 
     def start(self, functions: Iterable[Function]) -> None:
         """With every function there is, once the directory is filled."""
@@ -53,13 +53,10 @@ class VersionSnapshots:
         for function in functions:
             if function.snapshot_ms is not None:
                 self._keep(function, max(now, function.snapshot_ms / 1000 + LEAST_CACHED_S))
-        self._metering = asyncio.get_running_loop().create_task(self._meter_for_ever(), name="snapshot meter")
+        self._metering.start()
 
     async def stop(self) -> None:
-        if self._metering is not None:
-            self._metering.cancel()
-            await asyncio.gather(self._metering, return_exceptions=True)
-            self._metering = None
+        await self._metering.stop()
         self.count()
 
     async def take(self, function: Function) -> dict[str, Any]:
@@ -99,10 +96,8 @@ class VersionSnapshots:
             self._cached.setdefault(function.key, {})[function.version] = _Cached(target, counted_until)
         return target
 
-    async def _meter_for_ever(self) -> None:
-        while True:
-            await asyncio.sleep(METER_INTERVAL_S)
-            self.count()
+    async def _keep_counting(self) -> None:
+        self.count()
 
     # ---- as an Attachment ----
 
