@@ -22,7 +22,6 @@ from urllib.parse import urlsplit
 import uvloop
 
 from lambent import wire
-from lambent.arn import partition_of
 from lambent.clock import Clock, MovableClock, SystemClock
 from lambent.config import AuthMode, Config, Isolation, Network
 from lambent.edge.accounts import AccountsRoute
@@ -53,8 +52,9 @@ from lambent.identity.keys import KeyFileError, KnownKeys, load_root_key
 from lambent.identity.log_access import LogAccess
 from lambent.identity.messages import AuthorizationMessages
 from lambent.identity.role_checks import CheckedRoles
-from lambent.identity.sessions import SessionTokens, assumed_role_caller
+from lambent.identity.sessions import SessionTokens
 from lambent.identity.sigv4 import AnyCaller, SignatureVerifier
+from lambent.identity.trace_rights import may_put_segments
 from lambent.invoke.invoker import Invoker
 from lambent.invoke.readiness import Readiness
 from lambent.ports import FunctionVersion, KeyUseSink, Resettable, SigningIdentity
@@ -463,14 +463,9 @@ async def _build_apis(**parts: Any) -> Apis:
 
 def _trace_rights(authorizer: Authorizer) -> Callable[[FunctionVersion], bool]:
     """Whether a function's role may put segments: its daemon sends them, and those that Lambda records of it."""
-
-    def may_put(function: FunctionVersion) -> bool:
-        sender = assumed_role_caller(function.role, function.name, "")
-        # Segments are no resources; the region and account are what policies of organisations ask of.
-        anything = f"arn:{partition_of(function.region)}:xray:{function.region}:{function.account}:*"
-        return authorizer.decide(sender, "xray:PutTraceSegments", anything, None, {}).allowed
-
-    return may_put
+    return lambda function: may_put_segments(
+        authorizer.decide, function.role, function.name, function.account, function.region
+    )
 
 
 def _words_of(identity: SigningIdentity) -> tuple[str, str]:

@@ -50,6 +50,8 @@ _SERVICES = {"BackplaneAssumeRoleSession": "apigateway.amazonaws.com"}
 _OTHERWISE = "lambda.amazonaws.com"
 #: Services that say no resource in refusals, and use the codes of the query protocol in all they speak.
 _WITHOUT_RESOURCES = frozenset(("cloudwatch",))
+#: Those that say none, and are otherwise as all others.
+_UNNAMED = _WITHOUT_RESOURCES | {"xray"}
 _ROOT = Decision(True, Why.ALLOWED_ROOT)
 #: In `audit`, of what would have been refused.
 _LET_PASS = Decision(True, Why.ALLOWED_BY_IDENTITY)
@@ -345,7 +347,7 @@ def _refusal(
     message = need.refusal
     if not message:
         message = f"User: {caller.arn} is not authorized to perform: {need.action}"
-        if operation.service not in _WITHOUT_RESOURCES:
+        if operation.service not in _UNNAMED:
             message = f"{message} on resource: {need.shown or need.resource}"
         if not terse or decision.verdict.statement is not None:
             message = f"{message} {decision.text(need.action)}"

@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from lambda_helpers import ROLE, Refusal, definition, zipped
 
+from tests.conftest import Region
+from tests.roles import make_role
+
 Create = Callable[..., dict[str, Any]]
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -53,8 +56,10 @@ def test_a_new_function_is_described_with_every_field_and_awss_defaults(client: 
     }
 
 
-def test_all_settings_come_back_as_they_were_given(client: Any, name: str, create: Create) -> None:
+def test_all_settings_come_back_as_they_were_given(region: Region, client: Any, name: str, create: Create) -> None:
+    traces = "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"
     given = {
+        "Role": make_role(region, "traced", policies=[traces]),
         "Description": "does things",
         "Timeout": 900,
         "MemorySize": 10240,
@@ -72,6 +77,16 @@ def test_all_settings_come_back_as_they_were_given(client: Any, name: str, creat
     create(**given)
     configuration = client.get_function_configuration(FunctionName=name)
     assert {key: configuration[key] for key in given} == given
+
+
+def test_active_tracing_needs_a_role_that_may_put_segments(client: Any, name: str, create: Create) -> None:
+    words = "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match=words):
+        create(TracingConfig={"Mode": "Active"})
+    create()
+    with pytest.raises(client.exceptions.InvalidParameterValueException, match=words):
+        client.update_function_configuration(FunctionName=name, TracingConfig={"Mode": "Active"})
+    assert client.get_function_configuration(FunctionName=name)["TracingConfig"] == {"Mode": "PassThrough"}
 
 
 def test_json_logs_have_levels_of_info_unless_said_otherwise(client: Any, name: str, create: Create) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from lambent.arn import Arn
 from lambent.context import Context
 from lambent.errors import AccessDeniedException
+from lambent.identity.authorization import Decide
+from lambent.identity.trace_rights import may_put_segments
 from lambent.ports import Roles
 from lambent.services.lambda_.errors import InvalidParameterValueException
 
@@ -24,3 +26,11 @@ def check_role(roles: Roles, context: Context, role: str) -> None:
         raise AccessDeniedException("Cross-account pass role is not allowed.")
     if not roles.can_be_assumed_by(role, PRINCIPAL):
         raise InvalidParameterValueException("The role defined for the function cannot be assumed by Lambda.")
+
+
+def check_tracing(decide: Decide, context: Context, role: str, name: str) -> None:
+    """Raises AWS's error where the role of a function with active tracing may not put segments."""
+    if not may_put_segments(decide, role, name, context.account, context.region):
+        raise InvalidParameterValueException(
+            "The provided execution role does not have permissions to call PutTraceSegments on XRAY"
+        )

@@ -166,6 +166,7 @@ class LambdaService:
                 functions,
                 references,
                 roles or AnyRole(),
+                decide,
                 signing,
                 self._code,
                 self.links,

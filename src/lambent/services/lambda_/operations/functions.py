@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from lambent.clock import Clock
 from lambent.context import Context
+from lambent.identity.authorization import Decide
 from lambent.ports import Roles
 from lambent.services.lambda_ import configuration, describe, paging, tags
 from lambent.services.lambda_.changes import Functions
@@ -18,7 +19,7 @@ from lambent.services.lambda_.errors import (
     InvalidParameterValueException,
     ResourceConflictException,
 )
-from lambent.services.lambda_.execution_roles import check_role
+from lambent.services.lambda_.execution_roles import check_role, check_tracing
 from lambent.services.lambda_.names import LATEST, FunctionName, function_name, is_alias, latest_name
 from lambent.services.lambda_.operations.code import uploaded_zip
 from lambent.services.lambda_.references import References
@@ -36,6 +37,7 @@ class FunctionOperations:
         functions: Functions,
         references: References,
         roles: Roles,
+        decide: Decide,
         signing: Signing,
         code: CodeStore,
         links: CodeLinks,
@@ -47,6 +49,7 @@ class FunctionOperations:
         self._functions = functions
         self._references = references
         self._roles = roles
+        self._decide = decide
         self._signing = signing
         self._code = code
         self._links = links
@@ -61,6 +64,8 @@ class FunctionOperations:
         settings = configuration.created_settings(params, referenced)
         self._snap_start.check(settings)
         check_role(self._roles, context, settings.role)
+        if settings.tracing_mode == "Active":
+            check_tracing(self._decide, context, settings.role, name.name)
         environment = configuration.updated_environment(None, params)
         function_tags = tags.checked(params.get("Tags") or {})
         data = uploaded_zip(params["Code"], verb="creating")
@@ -105,9 +110,7 @@ class FunctionOperations:
         name = latest_name(context, params, action="UpdateFunctionConfiguration")
         configuration.refuse_unsupported(params)
         referenced = await self._references.look_up(context, params)
-        if params.get("Role") is not None:
-            await self._functions.find(name)
-            check_role(self._roles, context, params["Role"])
+        await self._check_role(context, name, params)
         if referenced.layers:
             await self._signing.admit(name.key)
 
@@ -123,6 +126,17 @@ class FunctionOperations:
             )
 
         return describe.configuration(await self._functions.update(name, params.get("RevisionId"), change))
+
+    async def _check_role(self, context: Context, name: FunctionName, params: dict[str, Any]) -> None:
+        """Where an update concerns it: a new one, or what it must be allowed from now on."""
+        role, mode = params.get("Role"), (params.get("TracingConfig") or {}).get("Mode")
+        if role is None and mode != "Active":
+            return
+        settings = (await self._functions.find(name)).settings
+        if role is not None:
+            check_role(self._roles, context, role)
+        if (mode or settings.tracing_mode) == "Active":
+            check_tracing(self._decide, context, role or settings.role, name.name)
 
     async def DeleteFunction(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         name = function_name(context, params["FunctionName"], params.get("Qualifier"), action="DeleteFunction")
