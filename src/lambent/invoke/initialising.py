@@ -130,6 +130,10 @@ class Initialising:
         body = services.starter.init_body(self._blueprint, sandbox, credentials, self.log_stream, _TYPE, snapshot=True)
         self._link.init(body)
 
+    def abort(self) -> None:
+        """Nobody wants it any more."""
+        self._finish(Outcome(b"", FAILURE, "Runtime.Unknown"))
+
     def close(self) -> None:
         """Let go of everything but the sandbox."""
         self._services.timers.forget(self._timer)

@@ -37,6 +37,7 @@ class _Entry:
         #: What became of taking it.
         self.attempt = attempt
         self.taken: Initialised | None = None
+        self.initialising: Initialising | None = None
         self.used_at = now
         #: The version is gone while it is being taken.
         self.is_retired = False
@@ -124,7 +125,8 @@ class SnapshotKeeper:
         except Exception:  # whatever it is, who waits for it is told
             log.exception("No snapshot of %s:%s", entry.function.arn, entry.function.version)
         finally:
-            if entry.taken is None:
+            entry.initialising = None
+            if entry.taken is None and outcome.reason_code != "Fallback":
                 # The next who needs one tries again.
                 self._forget(entry)
             entry.attempt.set_result(outcome)
@@ -135,7 +137,7 @@ class SnapshotKeeper:
         obstacle = _obstacle(blueprint)
         if obstacle:
             return _fallback(obstacle)
-        initialising = Initialising(services, function, blueprint)
+        initialising = entry.initialising = Initialising(services, function, blueprint)
         try:
             async with asyncio.timeout(START_LIMIT_S):
                 sandbox = await services.launcher.launch(initialising.spec())
@@ -175,6 +177,8 @@ class SnapshotKeeper:
     def _drop(self, entry: _Entry, reason: str) -> None:
         entry.is_retired = True
         self._forget(entry)
+        if entry.initialising is not None:
+            entry.initialising.abort()
         taken, entry.taken = entry.taken, None
         if taken is not None:
             self._on_memory(-taken.memory_mb)
