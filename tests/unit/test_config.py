@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lambent.config import Config, ConfigError, OidcIssuer
+from lambent.config import Config, ConfigError, OidcIssuer, SubnetAccess
 
 
 def load(folder: Path, **options: object) -> Config:
@@ -108,3 +108,46 @@ def test_every_python_may_have_snap_start_where_the_file_says_so(tmp_path: Path)
         file.write_text(f"[snap_start]\n{wrong}\n")
         with pytest.raises(ConfigError, match="snap_start is a table of the configuration file"):
             Config.load({}, {}, file)
+
+
+def test_networks_are_allowed_by_option_variable_and_file(tmp_path: Path) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text('network-allow = ["10.1.0.0/16"]\n')
+    assert Config.load({}, {}, file).network_allow == ("10.1.0.0/16",)
+    environ = {"LAMBENT_NETWORK_ALLOW": "10.2.0.0/16, fd00::/8"}
+    assert Config.load({}, environ, file).network_allow == ("10.2.0.0/16", "fd00::/8")
+    assert Config.load({"network_allow": ["10.3.0.0/16"]}, environ, file).network_allow == ("10.3.0.0/16",)
+    with pytest.raises(ConfigError, match=r"'10\.1\.2\.3/16' is not a network"):
+        Config.load({"network_allow": ["10.1.2.3/16"]}, {})
+
+
+def test_subnets_stand_for_what_the_file_says(tmp_path: Path) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text(
+        '[vpc.subnets]\na = "egress"\nb = "none"\nc = { allow = ["10.2.0.0/16", "10.1.0.0/16"] }\n'
+        '"*" = { allow = ["10.1.0.0/16"], internet = true }\n'
+    )
+    assert Config.load({}, {}, file).vpc == {
+        "a": SubnetAccess("egress", True),
+        "b": SubnetAccess("none"),
+        "c": SubnetAccess("10.1.0.0/16, 10.2.0.0/16", False, ("10.1.0.0/16", "10.2.0.0/16")),
+        "*": SubnetAccess("internet and 10.1.0.0/16", True, ("10.1.0.0/16",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ("[vpc]\nsubnet = 1", "vpc is a table of the configuration file"),
+        ('[vpc.subnets]\na = "host"', "In [vpc.subnets], a must be"),
+        ("[vpc.subnets]\na = { internet = true }", "In [vpc.subnets], a must be"),
+        ("[vpc.subnets]\na = { allow = [], internet = 1 }", "In [vpc.subnets], internet of a must be true or false"),
+        ('[vpc.subnets]\na = { allow = ["10.0.0.0/33"] }', "'10.0.0.0/33' is not a network"),
+    ],
+)
+def test_subnets_that_stand_for_nothing_are_refused(tmp_path: Path, table: str, sentence: str) -> None:
+    file = tmp_path / "lambent.toml"
+    file.write_text(table)
+    with pytest.raises(ConfigError) as refusal:
+        Config.load({}, {}, file)
+    assert str(refusal.value).startswith(sentence)

@@ -1,5 +1,6 @@
 """Programs that a gateway needs beside it: started with it, started again when they end, killed with it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -67,10 +68,11 @@ class Helper:
     def close(self) -> None:
         self._is_closed = True
         if self._pidfd >= 0:
+            # Who ended already, somebody else may have reaped.
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+                os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOWAIT)
             self._forget()
-            os.kill(self._pid, signal.SIGKILL)
-            # Its end is somebody else's to take where children are reaped together; here it is only waited for.
-            os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOWAIT)
 
 
 def dns(loop: Any, fds: Dict[str, int], uid: int, has_groups: bool) -> Helper:
