@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from lambent.clock import Clock
 from lambent.services.xray.collector import Traces
 from lambent.services.xray.operations.reporting import ReportingOperations
-from lambent.services.xray.operations.sampling import SamplingOperations
+from lambent.services.xray.operations.sampling import SamplingOperations, Seen
 from lambent.services.xray.operations.settings import SettingsOperations
 from lambent.services.xray.operations.traces import TraceOperations
 from lambent.services.xray.store import TraceStore
 
 
-def operations(traces: Traces, store: TraceStore, clock: Clock) -> Sequence[object]:
+def operations(traces: Traces, store: TraceStore, clock: Clock, seen: Seen) -> Sequence[object]:
+    """`seen`: what SDKs told of their sampling."""
     return (
         ReportingOperations(traces, clock),
         TraceOperations(traces, store),
-        SamplingOperations(clock),
+        SamplingOperations(clock, seen),
         SettingsOperations(),
     )

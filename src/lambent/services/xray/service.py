@@ -26,7 +26,13 @@ class XRayService:
         self._traces.add_source(self.invocations.collect)
         self.start = self._traces.start
         self.stop = self._traces.stop
-        self.reset = self._traces.reset
+        #: What SDKs told of their sampling: `operations.sampling`'s.
+        self._sampling: dict[tuple[str, str], tuple[int, int, int, float]] = {}
+
+    async def reset(self) -> None:
+        """Forget every trace of every account."""
+        await self._traces.reset()
+        self._sampling.clear()
 
     def statistics(self) -> dict[str, int]:
         counts = self._traces.statistics()
@@ -43,5 +49,5 @@ class XRayService:
 
     async def operations(self) -> Sequence[object]:
         module = await asyncio.to_thread(importlib.import_module, "lambent.services.xray.api")
-        made: Sequence[object] = module.operations(self._traces, self._store, self._clock)
+        made: Sequence[object] = module.operations(self._traces, self._store, self._clock, self._sampling)
         return made

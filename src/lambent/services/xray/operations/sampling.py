@@ -8,6 +8,9 @@ from lambent.arn import partition_of
 from lambent.clock import Clock
 from lambent.context import Context
 
+#: By account and region: requests, sampled, borrowed, and when the last ones were told of.
+Seen = dict[tuple[str, str], tuple[int, int, int, float]]
+
 #: The only rule: it matches every request.
 DEFAULT = "Default"
 RATE = 0.05
@@ -19,10 +22,9 @@ _MOST = 1000
 
 
 class SamplingOperations:
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, seen: Seen) -> None:
         self._clock = clock
-        #: By account and region: requests, sampled, borrowed, and when the last ones were told of.
-        self._seen: dict[tuple[str, str], tuple[int, int, int, float]] = {}
+        self._seen = seen
 
     async def GetSamplingRules(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         region = context.region
