@@ -14,6 +14,7 @@ import pytest
 
 from lambent.clock import SystemClock, TestClock
 from lambent.invoke.faults import Outcome
+from lambent.invoke.logs import Share
 from lambent.invoke.records import RuntimeDone, fault
 from lambent.invoke.telemetry import wire
 from lambent.invoke.telemetry.events import Schema
@@ -209,8 +210,12 @@ def test_a_fault_is_told_in_the_words_of_the_answer(payload: bytes, status: str,
 # ---- outboxes -------------------------------------------------------------------------------------------------------
 
 
+def allowance(left: int) -> Budget:
+    return Budget(left, Share(SystemClock(), 10_000, 10_000))
+
+
 def outbox(budget: Budget | None = None, items: int = 10, size: int = 1000) -> Outbox:
-    return Outbox(items, size, budget or Budget(0), lambda count, size: b"dropped %d %d" % (count, size))
+    return Outbox(items, size, budget or allowance(0), lambda count, size: b"dropped %d %d" % (count, size))
 
 
 def test_an_outbox_gives_what_came_in_order_and_in_pieces() -> None:
@@ -256,7 +261,7 @@ def test_nothing_is_taken_after_a_gap_until_there_was_a_delivery() -> None:
 
 
 def test_outboxes_grow_beyond_their_size_while_the_region_has_room() -> None:
-    budget = Budget(3000)
+    budget = allowance(3000)
     one, other = outbox(budget), outbox(budget)
     for _ in range(20):
         one.add(b"x" * 400)
@@ -276,7 +281,7 @@ def test_outboxes_grow_beyond_their_size_while_the_region_has_room() -> None:
 
 
 def test_one_outbox_does_not_take_all_that_the_region_has() -> None:
-    budget = Budget(10**9)
+    budget = allowance(10**9)
     box = outbox(budget)
     for _ in range(100):
         box.add(b"x" * 200_000)
@@ -353,7 +358,7 @@ class Bench:
         self.settled = 0
         self.lines = Lines(self.loop, self.timers, clock, self.spawn, self.dial, False)
         about = About(function(log_format="JSON"), "instance", "on-demand")
-        self.budget = Budget(10**7)
+        self.budget = allowance(10**7)
         self.telemetry = Telemetry(about, self.lines, self.budget, self.on_settled)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
@@ -604,6 +609,25 @@ def test_over_tcp_an_event_that_was_cut_off_goes_out_again_whole() -> None:
             # What the kernel had taken of the first connection is gone; from there on nothing is.
             assert got == lines[-len(got) :]
             assert len(got) > 3000
+
+    run(main)
+
+
+def test_a_subscriber_that_keeps_no_connection_gets_them_at_a_pace() -> None:
+    async def main() -> None:
+        async with bench() as (made, listener):
+            listener.answers = [b"HTTP/1.0 200 OK\r\n\r\nclose"]
+            made.subscribe(listener.port, types=["function"])
+            made.telemetry.hurry()
+            for index in range(60):
+                made.print(str(index))
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(0.02)
+            # A second's share, one over it, and no more until time passes.
+            assert listener.connections == 51
+            made.advance(1.0)
+            await made.until(lambda: len(listener.events) == 60)
+            assert [event["record"] for event in listener.events] == [str(index) for index in range(60)]
 
     run(main)
 

@@ -42,8 +42,7 @@ from lambent.invoke.snapshots import SnapshotKeeper
 from lambent.invoke.starts import AT_ONCE, StartQueue
 from lambent.invoke.states import STOPPED
 from lambent.invoke.surroundings import Services
-from lambent.invoke.telemetry.outbox import Budget
-from lambent.invoke.telemetry.station import REGION_BYTES
+from lambent.invoke.telemetry.station import region_budget
 from lambent.invoke.timers import Timers
 from lambent.ports import (
     CredentialIssuer,
@@ -178,7 +177,7 @@ class Invoker:
             idle_timeout=self._idle_timeout,
             sampler=tracing.Sampler(),
             traces=self._traces,
-            telemetry_budget=Budget(REGION_BYTES),
+            telemetry_budget=region_budget(self._clock),
         )
         self.snapshots.start(self._services)
         self._accepting = True

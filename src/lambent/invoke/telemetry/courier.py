@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 
 import httptools
 
+from lambent.invoke.logs import Share
 from lambent.invoke.telemetry.subscriptions import Destination
 from lambent.invoke.telemetry.wire import Lines, Wire
 from lambent.invoke.timers import Timer
@@ -27,7 +28,11 @@ _MAX_ANSWER = 64 * 1024
 class Courier(ABC):
     """Implements wire.WireEvents. It has one delivery under way at a time."""
 
-    def __init__(self, lines: Lines, destination: Destination, on_delivered: Callable[[], None]) -> None:
+    def __init__(
+        self, lines: Lines, destination: Destination, paces: Sequence[Share], on_delivered: Callable[[], None]
+    ) -> None:
+        """`paces`: how often connections may be made."""
+        self._paces = paces
         self._timers = lines.timers
         self._clock = lines.clock
         self._wire = Wire(lines, destination, self)
@@ -71,7 +76,12 @@ class Courier(ABC):
     def _attempt(self) -> None:
         if self._wire.is_open:
             self._transmit()
+        elif wait_s := max(pace.wait_s() for pace in self._paces):
+            self._is_pausing = True
+            self._wait(wait_s)
         else:
+            for pace in self._paces:
+                pace.spend(1)
             self._wait(_CONNECT_S)
             self._wire.open()
 
@@ -160,8 +170,10 @@ class TcpCourier(Courier):
 class HttpCourier(Courier):
     """Events as an array, in a request each of which is answered before the next."""
 
-    def __init__(self, lines: Lines, destination: Destination, on_delivered: Callable[[], None]) -> None:
-        super().__init__(lines, destination, on_delivered)
+    def __init__(
+        self, lines: Lines, destination: Destination, paces: Sequence[Share], on_delivered: Callable[[], None]
+    ) -> None:
+        super().__init__(lines, destination, paces, on_delivered)
         self._head = (
             f"{destination.method} {destination.path} HTTP/1.1\r\nHost: {destination.host}\r\n"
             "Content-Type: application/json\r\nContent-Length: "

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lambent.invoke import records
 from lambent.invoke.faults import Outcome
+from lambent.invoke.logs import Share
 from lambent.invoke.records import Record
 from lambent.invoke.telemetry.events import Schema
 from lambent.invoke.telemetry.outbox import Budget
@@ -24,6 +25,8 @@ _MAX_HISTORY = 2000
 _MAX_HISTORY_BYTES = 512 * 1024
 #: Subscriptions of one init, those that take the place of others included: each is told to all, and logged.
 _MAX_SUBSCRIPTIONS = 100
+#: Connections that may be made for one environment in a second: one for each delivery of who keeps none, and some.
+_DIALS_PER_S = 50
 #: How long an environment stays awake for subscribers to take what there is, before it is frozen.
 _PATIENCE_S = 1.0
 
@@ -49,6 +52,7 @@ class Telemetry:
         self._about = about
         self._lines = lines
         self._budget = budget
+        self._dials = Share(lines.clock, _DIALS_PER_S, _DIALS_PER_S)
         self._on_settled = on_settled
         self._subscribers: list[Subscriber] = []
         self._schemas: dict[str, Schema] = {}
@@ -116,7 +120,7 @@ class Telemetry:
         if schema is None:
             json_lines = self._about.function.log_format == "JSON"
             schema = self._schemas[subscription.schema] = Schema(subscription, json_lines)
-        subscriber = Subscriber(name, subscription, schema, self._lines, self._budget, self._settled)
+        subscriber = Subscriber(name, subscription, schema, self._lines, self._budget, self._dials, self._settled)
         former = next((each for each in self._subscribers if each.name == name), None)
         if former is not None:
             self._subscribers.remove(former)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from lambent.invoke.logs import Share
+
 #: What an event costs beside its bytes.
 _OVERHEAD = 100
 #: What an outbox may hold while the region can spare it: what a function prints until a subscriber has answered. What
@@ -17,10 +19,13 @@ _MOST = 8 * 1024 * 1024
 
 
 class Budget:
-    """Bytes that all outboxes of a region may hold beyond what is each one's own."""
+    """What all subscribers of a region share."""
 
-    def __init__(self, left: int) -> None:
+    def __init__(self, left: int, dials: Share) -> None:
+        #: Bytes that outboxes may hold beyond what is each one's own.
         self.left = left
+        #: Connections that may be made: each takes a socket that a process of the supervisor makes.
+        self.dials = dials
 
 
 #: From (records, bytes) that were dropped, the event that says so; None where the subscriber does not want to know.

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+from lambent.clock import Clock
 from lambent.invoke.chronicle import Chronicle
 from lambent.invoke.extensions import Extensions
 from lambent.invoke.http import SandboxApi
-from lambent.invoke.logs import OutputReader
+from lambent.invoke.logs import OutputReader, Share
 from lambent.invoke.telemetry.api import PATHS, TelemetryApi
 from lambent.invoke.telemetry.hub import About, Telemetry
 from lambent.invoke.telemetry.outbox import Budget
@@ -19,6 +20,12 @@ from lambent.invoke.telemetry.wire import Lines
 
 #: For the outboxes of all environments, beyond what is each one's own.
 REGION_BYTES = 64 * 1024 * 1024
+#: Connections of all environments together, in a second.
+REGION_DIALS = 500
+
+
+def region_budget(clock: Clock) -> Budget:
+    return Budget(REGION_BYTES, Share(clock, REGION_DIALS, REGION_DIALS))
 
 
 class TelemetryStation:

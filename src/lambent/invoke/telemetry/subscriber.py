@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from lambent.invoke import records
+from lambent.invoke.logs import Share
 from lambent.invoke.telemetry.courier import Courier, HttpCourier, TcpCourier
 from lambent.invoke.telemetry.events import Schema
 from lambent.invoke.telemetry.outbox import Budget, Outbox
@@ -27,9 +28,10 @@ class Subscriber:
         schema: Schema,
         lines: Lines,
         budget: Budget,
+        dials: Share,
         on_settled: Callable[[], None],
     ) -> None:
-        """`on_settled` is called whenever it has got everything."""
+        """`dials`: connections that its environment may make. `on_settled` is called whenever it has got everything."""
         #: Of the extension.
         self.name = name
         self.subscription = subscription
@@ -40,7 +42,8 @@ class Subscriber:
         self._on_settled = on_settled
         self._outbox = Outbox(subscription.max_items, subscription.max_bytes, budget, self._notice)
         courier = HttpCourier if subscription.destination.protocol == "HTTP" else TcpCourier
-        self._courier: Courier = courier(lines, subscription.destination, self._delivered)
+        paces = (dials, budget.dials)
+        self._courier: Courier = courier(lines, subscription.destination, paces, self._delivered)
         #: When what has gathered is due.
         self._timer = Timer(self._on_due)
         #: Nothing gathers: what is there goes out at once.
