@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
 from collections.abc import Callable
@@ -261,8 +262,10 @@ def test_filters_find_what_they_describe(xray: Any, shop: str, expression: str, 
         "(" * 100 + "error" + ")" * 100,
         "!" * 1000 + "error",
         "error " * 400,
+        "service() { service() { error } }",
+        "edge() { !(ok service()) }",
     ],
-    ids=range(15),
+    ids=range(17),
 )
 def test_filters_that_mean_nothing_here_are_refused(xray: Any, expression: str) -> None:
     with pytest.raises(ClientError) as refused:
@@ -277,7 +280,10 @@ def test_summaries_of_a_subset_and_of_odd_times_are_refused(xray: Any) -> None:
         {"StartTime": now, "EndTime": now - 10},
         {"StartTime": now - 2 * 86400, "EndTime": now},
         {"StartTime": now - 10, "EndTime": now, "Sampling": True},
-        {"StartTime": now - 10, "EndTime": now, "NextToken": "x"},
+        *(
+            {"StartTime": now - 10, "EndTime": now, "NextToken": base64.urlsafe_b64encode(token).decode()}
+            for token in (b"x", b"[1, Infinity]", b"[1, 1e300]", b"[1, 9223372036854775808]", b"[" * 3000, b"[[], 1]")
+        ),
     ):
         with pytest.raises(ClientError, match="InvalidRequestException"):
             xray.get_trace_summaries(**given)
@@ -292,6 +298,33 @@ def test_pages_of_summaries_hold_each_trace_once_the_newest_first(region: Region
         found += [each["Id"] for each in page["TraceSummaries"]]
     assert len(found) == len(set(found)) == 250
     assert [int(each.rpartition("-")[2], 16) for each in found] == list(range(1000, 1250))
+
+
+def test_a_number_that_no_float_can_be_spoils_no_summary(xray: Any) -> None:
+    assert put(xray, segment(70, annotations={"huge": 10**400, "kept": 1})) == []
+    (found,) = summaries(xray, "annotation.kept = 1")
+    assert found["Annotations"].keys() == {"kept"}
+
+
+def test_fifty_annotations_of_a_trace_are_told_and_found(xray: Any) -> None:
+    assert put(xray, segment(71, annotations={f"k{number}": number for number in range(2000)})) == []
+    (found,) = summaries(xray, "annotation.k49 = 49")
+    assert len(found["Annotations"]) == 50
+    assert summaries(xray, "annotation.k50 = 50") == []
+
+
+@pytest.mark.slow
+def test_filters_of_a_trace_of_thousands_of_segments_are_quick(xray: Any) -> None:
+    found = trace_id(72)
+    for batch in range(3):
+        fields: dict[str, Any] = {"trace_id": found, "origin": "AWS::Lambda::Function", "annotations": {"many": batch}}
+        if batch == 1:
+            fields |= {"type": "subsegment", "parent_id": f"{1:016x}"}
+        assert put(xray, *(segment(72, 1 + 1000 * batch + each, **fields) for each in range(1000))) == []
+    began = time.monotonic()
+    for expression in ("service() { annotation.many = 0 }", " ".join(["!service() { fault OR annotation.b }"] * 40)):
+        assert found in [each["Id"] for each in summaries(xray, expression)]
+    assert time.monotonic() - began < 5
 
 
 def test_regions_and_accounts_keep_their_own_traces(region: Region, shop: str) -> None:

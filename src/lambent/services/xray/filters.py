@@ -84,6 +84,8 @@ class _Parser:
     def __init__(self, tokens: list[_Token]) -> None:
         self._tokens = tokens
         self._at = 0
+        #: Within the braces of a service or edge.
+        self._in_braces = False
 
     def any_of(self, depth: int) -> Test:
         if depth > _DEEPEST:
@@ -150,6 +152,9 @@ class _Parser:
         raise _refused(f"{word} is not a keyword that is served here")
 
     def _complex(self, word: str, depth: int) -> Test:
+        if self._in_braces:
+            # Each would ask all services again for each that the one around it asks: time without end.
+            raise _refused(f"{word} stands in the braces of another")
         sides: list[Matches] = []
         if self._take("("):
             while not self._take(")"):
@@ -158,7 +163,9 @@ class _Parser:
                 sides.append(self._side())
         condition = None
         if self._take("{"):
+            self._in_braces = True
             condition = self.any_of(depth + 1)
+            self._in_braces = False
             self._expect("}")
         if word == "service":
             if len(sides) > 1:
@@ -324,9 +331,7 @@ def _of_nodes(member: str) -> Read:
 
 
 def _annotation(key: str) -> Read:
-    return lambda trace, node: (
-        value for name, value, where in trace.annotations() if name == key and (node is None or where is node)
-    )
+    return lambda trace, node: (value for name, value, _ in trace.annotations_of(node) if name == key)
 
 
 _FLAGS: Mapping[str, Read] = {

@@ -76,13 +76,13 @@ class Graph:
         self._services: dict[tuple[str, str, str], _Service] = {}
 
     def add(self, trace: Trace) -> None:
-        roots = roots_of(trace.segments)
+        roots = {id(root) for root in roots_of(trace.segments)}
         for segment in trace.segments:
             source = self._service(trace, segment)
             if source is None:
                 continue
             source.sums.add(segment)
-            source.is_root = source.is_root or any(segment is root for root in roots)
+            source.is_root = source.is_root or id(segment) in roots
             for called in _called(segment):
                 target = self._service(trace, called)
                 if target is None:

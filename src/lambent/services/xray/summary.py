@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from lambent.services.xray.tree import Node, mapping, number, roots_of, segments_of, text
 
-#: Annotations, users and the like that a summary tells.
+#: Users, services and the like that a summary tells.
 _MOST = 100
+#: Annotations of one trace that can be searched for and are told in its summary, as on AWS.
+_MOST_ANNOTATIONS = 50
+
+#: Key, value, and the segment that it stands in.
+Annotation = tuple[str, str | float | bool, Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +28,11 @@ class Trace:
     ended_at: float
     revision: int
     segments: Sequence[Node]
+    #: The first that no other caused.
+    root: Node | None
+    annotations: Sequence[Annotation]
+    #: By the `id()` of the segment that they stand in.
+    _annotations_of: Mapping[int, Sequence[Annotation]]
     limit_exceeded: bool = False
 
     @classmethod
@@ -35,12 +46,29 @@ class Trace:
         revision: int,
         limit_exceeded: bool,
     ) -> Trace:
-        return cls(trace_id, account, started_at, ended_at, revision, segments_of(documents), limit_exceeded)
+        segments = segments_of(documents)
+        # Filters ask for these over and over.
+        root = next(iter(roots_of(segments)), None)
+        annotations = list(islice(_annotated(segments), _MOST_ANNOTATIONS))
+        by_segment: dict[int, list[Annotation]] = {}
+        for annotation in annotations:
+            by_segment.setdefault(id(annotation[2]), []).append(annotation)
+        return cls(
+            trace_id,
+            account,
+            started_at,
+            ended_at,
+            revision,
+            segments,
+            root,
+            annotations,
+            by_segment,
+            limit_exceeded,
+        )
 
-    @property
-    def root(self) -> Node | None:
-        roots = roots_of(self.segments)
-        return roots[0] if roots else None
+    def annotations_of(self, segment: Node | None) -> Sequence[Annotation]:
+        """Those of one segment; None: all."""
+        return self.annotations if segment is None else self._annotations_of.get(id(segment), ())
 
     @property
     def duration(self) -> float:
@@ -76,14 +104,6 @@ class Trace:
         }
         return {name: value for name, value in told.items() if value not in ("", None)}
 
-    def annotations(self) -> Iterator[tuple[str, str | float | bool, Node]]:
-        """Key, value, and the segment that it stands in."""
-        for segment in self.segments:
-            for node in segment.walk():
-                for key, value in node.part("annotations").items():
-                    if isinstance(value, (str, bool, int, float)):
-                        yield key, value, segment
-
     def users(self) -> Iterator[tuple[str, Node]]:
         for segment in self.segments:
             user = text(segment.fields.get("user"))
@@ -92,6 +112,15 @@ class Trace:
 
     def is_partial(self) -> bool:
         return any(node.ended_at is None for node in self.segments)
+
+
+def _annotated(segments: Iterable[Node]) -> Iterator[Annotation]:
+    for segment in segments:
+        for node in segment.walk():
+            for key, value in node.part("annotations").items():
+                # JSON has numbers that no float can be.
+                if isinstance(value, (str, bool)) or number(value) is not None:
+                    yield key, value, segment
 
 
 def service_of(trace: Trace, node: Node) -> dict[str, Any]:
@@ -144,12 +173,10 @@ def annotation_value(value: str | float | bool) -> dict[str, Any]:
 
 def _annotations(trace: Trace) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
-    for key, value, node in trace.annotations():
-        if len(found) >= _MOST and key not in found:
-            continue
+    for key, value, node in trace.annotations:
         entry = {"AnnotationValue": annotation_value(value), "ServiceIds": [service_of(trace, node)]}
         entries = found.setdefault(key, [])
-        if entry not in entries and len(entries) < _MOST:
+        if entry not in entries:
             entries.append(entry)
     return found
 

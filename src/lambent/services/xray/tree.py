@@ -84,12 +84,14 @@ def segments_of(documents: Iterable[bytes]) -> list[Node]:
     """The segments of a trace by time; `children` of each are its subsegments, and the segments that it caused."""
     tops = [_node(_decode(document), 0) for document in documents]
     parents = _parents_of(tops)
+    # Looked for once: among thousands that came alone, looking for each would take until the next day.
+    homes = {id(parent): _home_of(parent) for parent in parents.values()}
     segments = []
     for top in tops:
         parent = parents.get(id(top))
         top.inside = top.fields.get("type") == "subsegment" and parent is not None
         if parent is not None:
-            (_home_of(parent) if top.inside else parent).children.append(top)
+            (homes[id(parent)] if top.inside else parent).children.append(top)
         if not top.inside:
             segments.append(top)
     for top in segments:

@@ -180,6 +180,8 @@ def _place_of(token: str | None) -> tuple[float, int] | None:
         return None
     try:
         at, number = json.loads(base64.urlsafe_b64decode(token))
-        return float(at), int(number)
-    except (ValueError, TypeError):
+        if type(number) is not int or not 0 <= number < 2**63:
+            raise ValueError(number)
+        return float(at), number
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise InvalidRequestException("Invalid next token") from None
