@@ -263,12 +263,9 @@ class Snapshots:
         self._fail(snapshot, SandboxError("restore", snapshot.shell.environment_id, 0, reason))
 
     def _fail(self, snapshot: Snapshot, error: SandboxError) -> None:
+        """Who waits is given the next one, as long as there is hope."""
         snapshot.failures += 1
-        request = snapshot.waiting.popleft() if snapshot.waiting else None
-        if request is not None:
-            self.on_failure(request, error)
-        else:
-            self.on_trouble(error)
+        self.on_trouble(error)
         if snapshot.failures >= _MAX_FAILURES:
             self.over(snapshot.shell)
         self.fill()
