@@ -688,6 +688,25 @@ def test_extensions_that_start_anew_get_what_they_had_not_got() -> None:
     run(main)
 
 
+def test_of_what_they_had_not_got_they_get_what_they_asked_to_have_buffered_and_hear_of_the_rest() -> None:
+    async def main() -> None:
+        async with bench() as (made, listener):
+            made.subscribe(1, types=["function", "platform"])
+            made.telemetry.end_init()
+            made.print(*(f"{index:01000d}" for index in range(600)))
+            made.telemetry.begin_init()
+            made.subscribe(listener.port, types=["function", "platform"])
+            made.telemetry.hurry()
+            await made.until(lambda: any(event["type"] == "platform.logsDropped" for event in listener.events))
+            got = [event["record"] for event in listener.events if event["type"] == "function"]
+            assert got == [f"{index:01000d}" for index in range(len(got))]
+            assert 240 < len(got) < 262
+            [dropped] = [event["record"] for event in listener.events if event["type"] == "platform.logsDropped"]
+            assert dropped["droppedRecords"] == 600 - len(got)
+
+    run(main)
+
+
 def test_who_subscribes_late_in_a_long_init_hears_how_much_it_missed() -> None:
     async def main() -> None:
         async with bench() as (made, listener):

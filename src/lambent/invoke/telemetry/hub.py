@@ -44,6 +44,39 @@ class About:
     initialization: str
 
 
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What a subscriber had not got when it ended, for the one that takes its place."""
+
+    subscription: Subscription
+    #: Not more than it asked to have buffered; what is missing of the rest.
+    events: Sequence[bytes]
+    dropped: int
+    dropped_bytes: int
+
+    @classmethod
+    def of(cls, subscriber: Subscriber) -> Legacy:
+        """Ends it."""
+        events, size, kept = subscriber.close(), 0, 0
+        for event in events:
+            size += len(event)
+            if size > subscriber.subscription.max_bytes:
+                break
+            kept += 1
+        rest = events[kept:]
+        return cls(subscriber.subscription, events[:kept], len(rest), sum(map(len, rest)))
+
+    def hand_to(self, subscriber: Subscriber) -> None:
+        """If it wants such events."""
+        wanted = subscriber.subscription
+        if (self.subscription.schema, self.subscription.types) != (wanted.schema, wanted.types):
+            return
+        for event in self.events:
+            subscriber.add(event)
+        if self.dropped:
+            subscriber.drop(self.dropped, self.dropped_bytes)
+
+
 class Telemetry:
     """Implements chronicle.Telemetry. Everything runs on the event loop; nothing waits or raises."""
 
@@ -64,7 +97,7 @@ class Telemetry:
         #: Subscriptions that this init may still take.
         self._places = _MAX_SUBSCRIPTIONS
         #: What those of the last init had not got, by extension.
-        self._left: dict[str, tuple[Subscription, list[bytes]]] = {}
+        self._left: dict[str, Legacy] = {}
         #: When `rest` first asked to settle; None while there is no rest.
         self._rest_at: float | None = None
 
@@ -85,7 +118,7 @@ class Telemetry:
     def begin_init(self) -> None:
         """Extensions start anew, and subscribe anew; what they have not got yet they get then."""
         for subscriber in self._subscribers:
-            self._left[subscriber.name] = (subscriber.subscription, subscriber.close())
+            self._left[subscriber.name] = Legacy.of(subscriber)
         self._subscribers = []
         self._forget_history()
         self._history = []
@@ -124,7 +157,7 @@ class Telemetry:
         former = next((each for each in self._subscribers if each.name == name), None)
         if former is not None:
             self._subscribers.remove(former)
-            self._hand_over(subscriber, former.subscription, former.close())
+            Legacy.of(former).hand_to(subscriber)
         else:
             self._catch_up(subscriber)
         self._subscribers.append(subscriber)
@@ -133,18 +166,11 @@ class Telemetry:
 
     def _catch_up(self, subscriber: Subscriber) -> None:
         if left := self._left.pop(subscriber.name, None):
-            self._hand_over(subscriber, *left)
+            left.hand_to(subscriber)
         for happening in self._history or ():
             self._give(subscriber, happening)
         if self._forgotten:
             subscriber.drop(self._forgotten, self._forgotten_bytes)
-
-    @staticmethod
-    def _hand_over(subscriber: Subscriber, former: Subscription, events: Sequence[bytes]) -> None:
-        """What its predecessor has not delivered, if it wants such events."""
-        if (former.schema, former.types) == (subscriber.subscription.schema, subscriber.subscription.types):
-            for event in events:
-                subscriber.add(event)
 
     # ---- what happens ----
 

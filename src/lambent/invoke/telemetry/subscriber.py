@@ -68,9 +68,12 @@ class Subscriber:
             self._gather()
 
     def drop(self, count: int, size: int) -> None:
-        """Events are gone that came before it subscribed."""
+        """Events are gone before they came to it."""
+        was_empty = not self._outbox
         self._outbox.drop(count, size)
         self._outbox.tell_dropped()
+        if was_empty and self._outbox and not self._courier.is_busy:
+            self._gather()
 
     def hurry(self) -> None:
         """Gather no more: what is there goes out, however little, and what comes follows at once."""
