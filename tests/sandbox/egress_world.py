@@ -19,7 +19,7 @@ from typing import Any
 
 import supervisor_harness
 
-from lambent.sandbox import levels, nftables, routing, syscalls
+from lambent.sandbox import egress_host, levels, nftables, routing, syscalls
 from lambent.sandbox.netlink import NETFILTER, ROUTE, Netlink
 
 #: The host's own addresses there, its public one first.
@@ -351,10 +351,9 @@ def left() -> dict[str, Any]:
         tables = [name for name, _ in nftables.tables(conversation)]
     with open("/proc/sys/net/ipv4/conf/wan0/forwarding") as file:
         forwarding = file.read().strip()
-    inode = os.stat("/proc/self/ns/net").st_ino
     return {
         "links": sorted(name for _, name in socket.if_nameindex() if name != "lan1"),
         "tables": tables,
         "forwarding": forwarding,
-        "run": os.path.exists(f"/run/lambent/forwarding-{inode}"),
+        "run": os.path.exists(egress_host.forwarding_file()),
     }

@@ -18,6 +18,7 @@ from lambent.sandbox import closed_networks
 RUN = "/run/lambent"
 _CONF = "/proc/sys/net/ipv4/conf"
 _SIOCGIFMTU = 0x8921
+_SO_NETNS_COOKIE = 71
 _DEFAULT_MTU = 1500
 #: Of link-local addresses, the pairs at the two ends of uplinks: not those that clouds or sandboxes use.
 _PAIRS = ipaddress.IPv4Network("169.254.0.0/16")
@@ -85,12 +86,22 @@ def forward(interface: str) -> None:
     _write(f"{_CONF}/{interface}/forwarding", "1")
 
 
+def forwarding_file() -> str:
+    """Of this network namespace. By its cookie, since the number of its inode may be another one's tomorrow."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            cookie = struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8))[0]
+        except OSError:  # Linux before 5.14
+            cookie = os.stat("/proc/self/ns/net").st_ino
+    return f"{RUN}/forwarding-{cookie}"
+
+
 class Forwarding:
     """The host's interfaces that Lambent told to forward, shared by all regions of a network namespace."""
 
     def __init__(self) -> None:
         os.makedirs(RUN, mode=0o755, exist_ok=True)
-        self._path = f"{RUN}/forwarding-{os.stat('/proc/self/ns/net').st_ino}"
+        self._path = forwarding_file()
         self._fd = self._open()
         if self._is_alone():
             # Left by regions that were killed.
