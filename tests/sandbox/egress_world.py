@@ -113,6 +113,7 @@ def _serve(ready: int, life: int) -> None:
         for key, _ in selector.select():
             if key.fileobj == life:
                 return
+            assert isinstance(key.fileobj, socket.socket)
             _answer(key.fileobj, key.data)
 
 

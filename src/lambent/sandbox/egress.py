@@ -18,6 +18,8 @@ from lambent.sandbox.spec import NetworkAccess, SandboxError, as_sandbox_error, 
 
 _UPLINK_INDEX = 2
 _TABLE_PREFIX = "lambent-"
+#: Seconds.
+_RESOLVER_AFTER = 0.7
 _BOTH_WAYS = (nftables.comes_from, nftables.goes_to)
 #: In the gateway: what comes from a sandbox has the sandbox's address, no route of its own, and earns no redirect. Its
 #: table of connections forgets those that were idle longer than a sandbox lives.
@@ -85,7 +87,8 @@ class Gateway:
             self._join_host(fds["routes"])
         else:
             self._join_by_program()
-        self._helper(egress_helpers.dns(self._loop, fds, uid, has_groups))
+        # Questions wait in its sockets meanwhile; the region's start has more urgent things to do.
+        self._helper(egress_helpers.dns(self._loop, fds, uid, has_groups), _RESOLVER_AFTER)
         self._watcher = self._kept(Netlink(ROUTE, groups=routing.ADDRESSES | routing.ROUTES))
         self._loop.watch(self._watcher.sock, self._on_host_changed)
         self._closing.callback(self._loop.forget, self._watcher.sock)
@@ -100,9 +103,9 @@ class Gateway:
         self._closing.callback(conversation.close)
         return conversation
 
-    def _helper(self, helper: egress_helpers.Helper) -> None:
+    def _helper(self, helper: egress_helpers.Helper, after: float = 0.0) -> None:
         helper.on_trouble = lambda error: self.on_trouble(error)
-        helper.start()
+        self._loop.later(after, helper.start)
         self._closing.callback(helper.close)
 
     # ---- the uplink -------------------------------------------------------------------------------------------------
