@@ -93,6 +93,9 @@ async def main():
         seen["name"] = await probe.run(f"socket.gethostbyname({world.NAME!r})")
         seen["name by tcp"] = await probe.run(world.ask_by_tcp(1))
         seen["zone"] = await probe.run(world.ask_by_tcp(252))
+        restored = [await region.restore(await region.snapshot(network=each)) for each in ("", "office", "none")]
+        reached = [await each.run(world.connects(world.PUBLIC)) for each in restored]
+        seen["restored"] = [*reached, await restored[1].run(world.connects("10.9.0.5"))]
         seen["router"] = world.passes_through()
         seen["forwarding"] = Path("/proc/sys/net/ipv4/conf/wan0/forwarding").read_text().strip()
         seen["ip_forward"] = Path("/proc/sys/net/ipv4/ip_forward").read_text().strip()
@@ -159,6 +162,10 @@ def test_a_function_may_have_another_network_than_the_region(seen: dict[str, Any
     assert allowed == "203.0.113.2"
     assert others == ["OSError", "OSError"]
     assert seen["elsewhere"] == "network"
+
+
+def test_what_is_restored_of_a_snapshot_reaches_what_the_snapshot_does(seen: dict[str, Any]) -> None:
+    assert seen["restored"] == ["203.0.113.2", "OSError", "OSError", "203.0.113.2"]
 
 
 def test_names_are_resolved_by_the_hosts_closed_resolver(seen: dict[str, Any]) -> None:
