@@ -7,6 +7,7 @@ got into its shell and how it ended, a few bytes each; one that does not do as i
 import collections
 import contextlib
 import signal
+import time
 from typing import Any, Callable, Deque, Dict, List, Optional
 
 from lambent.sandbox import commands, runs, snapshot_process
@@ -18,6 +19,8 @@ from lambent.sandbox.stock import Request
 _ENTER_LIMIT_S = 6.0
 #: So many forks in a row that do not get into their shells, and the snapshot is of no use.
 _MAX_FAILURES = 3
+#: Nothing restored for so long, and one environment that waits is enough.
+_IN_USE_S = 60.0
 _MAX_WORDS = 4096
 _STATUS_BYTES = 4
 
@@ -39,6 +42,8 @@ class Snapshot:
         self.members: Dict[int, Shell] = {}
         self.waiting: Deque[Request] = collections.deque()
         self.failures = 0
+        #: When something was restored from it last.
+        self.used_at = 0.0
         #: It makes no more: its process is gone or not to be trusted with it.
         self.is_over = False
         #: It goes as soon as the last of its members has.
@@ -105,7 +110,7 @@ class Snapshots:
             self.on_trouble(as_sandbox_error(error))
             self.over(shell)
             return
-        snapshot.target = max(1, snapshot.target)
+        snapshot.target = max(snapshot.target, min(1, self._pool_size))
         self.fill()
 
     def _of(self, shell: Optional[Shell]) -> Snapshot:
@@ -154,11 +159,29 @@ class Snapshots:
         snapshot = self._of(outer)
         if snapshot.is_over:
             raise SandboxError("restore", request.spec.restores, 0, "The snapshot is gone.")
-        snapshot.target = max(1, self._pool_size)
+        self._is_used(snapshot)
         if snapshot.ready and not snapshot.waiting:
             self.on_match(snapshot.ready.popleft(), request)
         else:
             snapshot.waiting.append(request)
+
+    def _is_used(self, snapshot: Snapshot) -> None:
+        """Keep more waiting while it is."""
+        snapshot.used_at = time.monotonic()
+        if snapshot.target < self._pool_size:
+            snapshot.target = self._pool_size
+            self._loop.later(_IN_USE_S, lambda: self._look_after(snapshot))
+
+    def _look_after(self, snapshot: Snapshot) -> None:
+        idle = time.monotonic() - snapshot.used_at
+        if snapshot.is_over:
+            return
+        if idle < _IN_USE_S:
+            self._loop.later(_IN_USE_S - idle, lambda: self._look_after(snapshot))
+            return
+        snapshot.target = min(1, self._pool_size)
+        while len(snapshot.ready) > snapshot.target:
+            self.on_discard(snapshot.ready[-1])
 
     def cancel(self, environment_id: str) -> Optional[Request]:
         for snapshot in self._snapshots.values():
