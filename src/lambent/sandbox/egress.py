@@ -82,7 +82,8 @@ class Gateway:
             self._closing.callback(os.close, fd)
         self.namespace_fd = fds["namespace"]
         self._filter = self._kept(Netlink(NETFILTER, os.dup(fds["filter"])))
-        self._filter.ask(egress_filter.gateway_table(self._accesses))
+        most = egress_host.most_connections(egress_filter.ALL_CONNECTIONS)
+        self._filter.ask(egress_filter.gateway_table(self._accesses, most))
         if self._is_root:
             self._join_host(fds["routes"])
         else:

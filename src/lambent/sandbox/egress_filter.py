@@ -58,7 +58,7 @@ def address_of(number: int, slot: int) -> str:
     return f"100.{64 + number}.{slot >> 8}.{slot & 0xFF}"
 
 
-def gateway_table(accesses: Sequence[NetworkAccess]) -> List[Message]:
+def gateway_table(accesses: Sequence[NetworkAccess], most_connections: int) -> List[Message]:
     """The filter between sandboxes and the uplink, and their disguise as the gateway."""
     messages = [
         nftables.table(TABLE),
@@ -76,7 +76,7 @@ def gateway_table(accesses: Sequence[NetworkAccess]) -> List[Message]:
         rule(TABLE, "forward", goes_to(UPLINK, unless=True), drop()),
         rule(TABLE, "forward", to_one_of(HOST), reject()),
         rule(TABLE, "forward", source_has_more_connections_than(CONNECTIONS, "sources"), drop()),
-        rule(TABLE, "forward", nftables.has_more_connections_than(ALL_CONNECTIONS), drop()),
+        rule(TABLE, "forward", nftables.has_more_connections_than(most_connections), drop()),
         rule(TABLE, "disguise", goes_to(UPLINK), masquerade()),
         rule(TABLE, "input", is_ipv4(unless=True), drop()),
         rule(TABLE, "input", comes_from(UPLINK), drop()),

@@ -76,6 +76,12 @@ def free_pair(tag: str) -> Tuple[str, str]:
     raise OSError("No pair of link-local addresses is free.")
 
 
+def most_connections(wanted: int) -> int:
+    """No more than half of those that the kernel tracks: the host has connections of its own."""
+    limit = _read("/proc/sys/net/netfilter/nf_conntrack_max")
+    return min(wanted, int(limit) // 2) if limit.isdigit() and int(limit) else wanted
+
+
 def disable_ipv6(interface: str) -> None:
     # Where there is no IPv6 there is nothing to disable.
     with contextlib.suppress(OSError):
