@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import struct
+from contextlib import suppress
 
 import pytest
 
@@ -289,6 +290,28 @@ def test_who_listens_hears_each_line_by_who_printed_it() -> None:
     asyncio.run(main())
 
 
+def test_the_more_a_line_costs_the_less_is_read_of_them() -> None:
+    def read(cost: int) -> int:
+        """Lines that were taken at once, and until the share was used up, of a child that prints for ever."""
+        pipes = Pipes()
+        pipes.reader.listen(lambda at, line: None, None, lambda: cost)
+        taken = -1
+        while taken < len(pipes.log.events):
+            taken = len(pipes.log.events)
+            with suppress(BlockingIOError):
+                os.write(pipes.output, b"x\n" * 32_000)
+            pipes.reader.drain()
+        pipes.close()
+        return taken
+
+    async def main() -> None:
+        alone, crowded = read(1), read(16)
+        assert alone > 20_000
+        assert crowded < alone / 10
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -299,10 +322,16 @@ def test_who_listens_hears_each_line_by_who_printed_it() -> None:
         (b'{"level": "debug", "timestamp": "yesterday"}', 12),
         (b'{"level": "loud", "timestamp": "2024-11-02T16:51:31Z"}', 12),
         (b'{"level": 5, "timestamp": "2024-11-02T16:51:31Z"}', 12),
+        (b'{"level": "debug", "time": 7, "ts": "2024-11-02T16:51:31Z"}', 8),
+        (b'{"level": "' + b"d" * 100 + b'", "timestamp": "2024-11-02T16:51:31Z"}', 12),
+        (b'{"level": ' + b"[" * 100_000, 12),
+        (b'{"level": [' + b"[]," * 80_000 + b'[]], "timestamp": "2024-11-02T16:51:31Z"}', 12),
+        (b'{"level": "\\ud800", "timestamp": "2024-11-02T16:51:31Z"}', 12),
         (b"{not json", 12),
         (b"plain text\n", 12),
         (b"\xff\xfe", 12),
     ],
+    ids=range(15),
 )
 def test_a_line_has_the_level_that_it_gives_in_json_beside_a_time(line: bytes, expected: int) -> None:
     assert rank(line) == expected

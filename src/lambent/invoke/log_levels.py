@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import msgspec
 
@@ -24,17 +23,26 @@ _RANKS_OF_LOGGERS = {**_RANKS, "WARNING": 16, "CRITICAL": 24}
 Shows = Callable[[int, bytes], bool]
 
 
-class _Leveled(msgspec.Struct):
-    """What of a line in JSON tells its level; a line whose time is no RFC 3339 time counts as INFO."""
+_NOTHING = msgspec.Raw(b"")
+#: A level or a time is shorter, as JSON text.
+_LONGEST = 66
 
-    level: Any = None
-    timestamp: Any = None
-    time: Any = None
-    at_timestamp: Any = msgspec.field(default=None, name="@timestamp")
-    ts: Any = None
+
+class _Leveled(msgspec.Struct):
+    """What of a line in JSON tells its level; a line whose time is no RFC 3339 time counts as INFO.
+
+    As it stands in the line: who prints may put arrays of a hundred thousand others there, which nobody is to build.
+    """
+
+    level: msgspec.Raw = _NOTHING
+    timestamp: msgspec.Raw = _NOTHING
+    time: msgspec.Raw = _NOTHING
+    at_timestamp: msgspec.Raw = msgspec.field(default=_NOTHING, name="@timestamp")
+    ts: msgspec.Raw = _NOTHING
 
 
 _decode = msgspec.json.Decoder(_Leveled).decode
+_decode_text = msgspec.json.Decoder(str).decode
 
 
 def shows(function: FunctionVersion) -> Shows | None:
@@ -51,20 +59,22 @@ def rank(message: bytes) -> int:
         return _RANKS["INFO"]
     try:
         line = _decode(message)
-    except ValueError:
+        level = _text(line.level) if _has_time(line) else ""
+    except (ValueError, RecursionError):
         return _RANKS["INFO"]
-    if not isinstance(line.level, str) or not _has_time(line):
-        return _RANKS["INFO"]
-    return _RANKS_OF_LOGGERS.get(line.level.upper(), _RANKS["INFO"])
+    return _RANKS_OF_LOGGERS.get(level.upper(), _RANKS["INFO"])
 
 
 def _has_time(line: _Leveled) -> bool:
-    return any(_is_rfc3339(value) for value in (line.timestamp, line.time, line.at_timestamp, line.ts))
+    return any(_is_rfc3339(_text(value)) for value in (line.timestamp, line.time, line.at_timestamp, line.ts))
 
 
-def _is_rfc3339(value: object) -> bool:
-    if not isinstance(value, str) or len(value) > 64:
-        return False
+def _text(raw: msgspec.Raw) -> str:
+    """ "" where it is no text, or none of a level or time."""
+    return _decode_text(raw) if len(raw) <= _LONGEST and bytes(raw)[:1] == b'"' else ""
+
+
+def _is_rfc3339(value: str) -> bool:
     try:
         return datetime.fromisoformat(value).tzinfo is not None
     except ValueError:

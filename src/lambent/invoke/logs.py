@@ -27,6 +27,7 @@ MAX_EVENT = 256 * 1024 - 26
 TAIL_BYTES = 4096
 #: Bytes read from one pipe in one turn of the event loop, so many that lines of a few bytes take milliseconds.
 _CHUNK = 16 * 1024
+_LEAST_CHUNK = 512
 #: Chunks that a drain may read, so that a child that prints for ever cannot hold back an answer.
 _DRAIN_CHUNKS = 64
 
@@ -296,16 +297,24 @@ class OutputReader:
         # Per runtime process
         self._sources: dict[int, RawLines | TelemetryFrames] = {}
         self._poll = select.poll()
+        #: What a line costs, in times of what it costs where nobody but the log hears it; None: just that.
+        self._cost_of: Callable[[], int] | None = None
         #: Whether anything was read since the last flush.
         self._unflushed = False
         #: Invariant: the event loop watches the sources iff this is True.
         self._reading = False
 
-    def listen(self, function: Listener | None, extension: Listener | None) -> None:
-        """Tell each line to one of these too, by who printed it."""
+    def listen(
+        self, function: Listener | None, extension: Listener | None, cost: Callable[[], int] | None = None
+    ) -> None:
+        """Tell each line to one of these too, by who printed it.
+
+        `cost`: of that and of the log, in times of what the log alone takes; so much less is read.
+        """
         self._framed.listen(function)
         self._raw.listen(function)
         self._extensions.listen(extension)
+        self._cost_of = cost
 
     def attach(self, log_fd: int, output_fd: int) -> None:
         """Read a new runtime process; -1 where it has no such pipe."""
@@ -345,7 +354,8 @@ class OutputReader:
         if not ready:
             return
         chunks = 0
-        while ready and chunks < _DRAIN_CHUNKS and not self._stream.congested and self._share.left() > -_MAX_DEBT:
+        most = _DRAIN_CHUNKS * self._cost()
+        while ready and chunks < most and not self._stream.congested and self._share.left() > -_MAX_DEBT:
             for fd, _ in ready:
                 self._read(fd)
                 chunks += 1
@@ -368,9 +378,13 @@ class OutputReader:
     def _wait_s(self) -> float:
         return max(self._share.wait_s(), self._node_share.wait_s())
 
+    def _cost(self) -> int:
+        return 1 if self._cost_of is None else self._cost_of()
+
     def _read(self, fd: int) -> None:
+        cost = self._cost()
         try:
-            data = os.read(fd, _CHUNK)
+            data = os.read(fd, max(_LEAST_CHUNK, _CHUNK // cost))
         except BlockingIOError:
             return
         except OSError as error:
@@ -382,7 +396,7 @@ class OutputReader:
             return
         events = source.feed(data)
         self._unflushed = True
-        weight = len(data) + _EVENT_WEIGHT * events
+        weight = (len(data) + _EVENT_WEIGHT * events) * cost
         self._share.spend(weight)
         self._node_share.spend(weight)
 

@@ -51,7 +51,8 @@ class TelemetryStation:
         """Before anything of a new init is told."""
         self._telemetry.begin_init()
         self._chronicle.telemetry = self._telemetry
-        self._output.listen(self._telemetry.function_line, self._telemetry.extension_line)
+        telemetry = self._telemetry
+        self._output.listen(telemetry.function_line, telemetry.extension_line, telemetry.cost)
 
     def serve(self, api: SandboxApi, extensions: Extensions, reserved: Collection[int]) -> None:
         """Let these subscribe. `reserved` are ports that no events may go to."""
