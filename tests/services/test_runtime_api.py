@@ -278,6 +278,21 @@ def test_an_error_with_a_cause_for_tracing_shows_the_caller_the_error_alone() ->
     serve(scenario)
 
 
+@pytest.mark.parametrize(
+    "body", [b'{"errorMessage":' + b"[" * 100_000, b"[" * 100_000, b"{", b"7", b"[]"], ids=range(5)
+)
+def test_an_error_with_a_cause_that_is_no_object_is_no_bug_of_ours(body: bytes) -> None:
+    async def scenario(api: Api) -> None:
+        client = await api.running()
+        kind = {"Content-Type": "application/vnd.aws.lambda.error.cause+json"}
+        reply = await client.request("POST", post("error"), body, kind)
+        assert reply.status == 202
+        api.runtime.drain()
+        assert api.told.events[1:] == [("erred", "Runtime.Unknown", b'"Invalid error body"')]
+
+    serve(scenario)
+
+
 STREAM_BEGAN = ("stream began", "application/octet-stream")
 
 

@@ -303,6 +303,23 @@ def test_who_asks_on_without_reading_is_cut_off() -> None:
     serve(scenario)
 
 
+def test_thousands_of_short_headers_are_refused_before_they_take_many_times_their_size() -> None:
+    async def scenario(world: World) -> None:
+        world.api.mount(b"/a", Echo(b"a"))
+        world.api.listen()
+        many = b"".join(b"%x:\r\n" % number for number in range(7000))
+        assert len(many) < 64 * 1024
+        for request in (
+            b"GET /a HTTP/1.1\r\n" + many,
+            b"POST /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + many,
+        ):
+            assert (await world.ask(request)).split()[1] == b"431"
+        few = b"".join(b"%x: x\r\n" % number for number in range(200))
+        assert (await world.ask(b"GET /a HTTP/1.1\r\nConnection: close\r\n" + few + b"\r\n")).endswith(b"a whole 0")
+
+    serve(scenario)
+
+
 def test_a_body_over_the_limit_of_its_api_is_thrown_away() -> None:
     async def scenario(world: World) -> None:
         world.api.mount(b"/a", Echo(b"a"))

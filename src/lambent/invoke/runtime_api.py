@@ -15,6 +15,8 @@ import re
 import time
 from collections.abc import Callable
 
+import msgspec
+
 from lambent.invoke import faults
 from lambent.invoke.channel import Header, RuntimeEvents, header_text
 from lambent.invoke.faults import MAX_PAYLOAD, valid_error_type
@@ -281,6 +283,17 @@ class HttpRuntime(Service):
         return lambda: self._events.runtime_erred(error_type, payload)
 
 
+class _Error(msgspec.Struct, omit_defaults=True):
+    """What the caller sees of an error, as it stands in its body: what is in it need not be built."""
+
+    errorMessage: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815 - the names of the protocol
+    errorType: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+    stackTrace: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET  # noqa: N815
+
+
+_decode_error = msgspec.json.Decoder(_Error).decode
+_encode_error = msgspec.json.Encoder().encode
+
 Handler = Callable[[HttpRuntime, Connection, Message], Answer | None]
 
 _V = b"/2018-06-01"
@@ -319,8 +332,6 @@ def _decoded(text: bytes | None) -> bytes:
 def _without_cause(body: bytes) -> bytes:
     """The error that the caller sees of a body that also carries a cause for X-Ray."""
     try:
-        fields = json.loads(body)
-        kept = {name: fields[name] for name in ("errorMessage", "errorType", "stackTrace") if name in fields}
-    except (ValueError, TypeError):
+        return _encode_error(_decode_error(body))
+    except (ValueError, RecursionError):
         return b'"Invalid error body"'
-    return json.dumps(kept).encode()
