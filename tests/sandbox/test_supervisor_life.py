@@ -187,14 +187,26 @@ def test_start_sweeps_what_dead_regions_left_and_spares_living_ones(tmp_path: Pa
     assert not any(folder.exists() for folder in folders)
 
 
+def test_a_region_in_another_network_namespace_is_spared_too(tmp_path: Path) -> None:
+    found = cgroup.find("lambent-0123456789ef", is_root=True)
+    folders = [Path(folder) for _, folder in found.folders.values()]
+    sign = cgroup.settle(found, "lambent-0123456789ef")
+    # As another network namespace sees it: without the abstract socket.
+    assert sign._sign is not None
+    sign._sign.close()
+    with contextlib.closing(sign):
+        play(tmp_path, _nothing)
+        assert all(folder.exists() for folder in folders)
+    play(tmp_path, _nothing)
+    assert not any(folder.exists() for folder in folders)
+
+
 def test_folders_that_another_start_swept_are_made_anew() -> None:
     found = cgroup.find("lambent-0123456789cd", is_root=True)
     folders = {Path(folder) for _, folder in found.folders.values()}
     for folder in folders:
         folder.rmdir()
-    sign = cgroup.settle(found, "lambent-0123456789cd")
-    assert sign is not None
-    with sign:
+    with contextlib.closing(cgroup.settle(found, "lambent-0123456789cd")):
         assert all(folder.is_dir() for folder in folders)
         group = cgroup.Cgroup(found, "1")
         group.make()

@@ -6,6 +6,7 @@ there is swept at the next start. A v2 hierarchy without controllers still freez
 
 import contextlib
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -333,11 +334,26 @@ def claim(tag: str) -> Optional[socket.socket]:
     return sign
 
 
-def settle(hierarchies: Hierarchies, tag: str) -> Optional[socket.socket]:
-    """The sign of life of a region that found its folders; it lives as long as what is returned.
+class SignOfLife:
+    """What tells others that a region lives, until `close` or the end of this process."""
+
+    def __init__(self, sign: Optional[socket.socket], locks: List[int]) -> None:
+        self._sign = sign
+        self._locks = locks
+
+    def close(self) -> None:
+        if self._sign is not None:
+            self._sign.close()
+        while self._locks:
+            os.close(self._locks.pop())
+
+
+def settle(hierarchies: Hierarchies, tag: str) -> SignOfLife:
+    """The sign of life of a region that found its folders.
 
     Until it has one, another region that starts takes its folders for a killed one's. So it waits for whoever sweeps
-    them right now, and makes those anew that are gone.
+    them right now, and makes those anew that are gone. The abstract socket is seen within one network namespace alone;
+    across them the lock on each folder tells, from a moment later on.
     """
     sign = claim(tag)
     for _ in range(PATIENCE):
@@ -345,14 +361,34 @@ def settle(hierarchies: Hierarchies, tag: str) -> Optional[socket.socket]:
             break
         time.sleep(0.01)
         sign = claim(tag)
-    for version, folder in hierarchies.folders.values():
+    locks = [_hold(hierarchies, version, folder) for version, folder in sorted(set(hierarchies.folders.values()))]
+    if "cpu" in hierarchies.folders:
+        _weigh_region(*hierarchies.folders["cpu"])
+    return SignOfLife(sign, locks)
+
+
+def _hold(hierarchies: Hierarchies, version: int, folder: str) -> int:
+    """Lock the folder, made anew where it is gone; the descriptor that holds the lock."""
+    while True:
         if not os.path.isdir(folder):
             os.makedirs(folder, exist_ok=True)
             if version == 2:
                 _enable(folder, [name for name in _CONTROLLERS if hierarchies.folders.get(name) == (2, folder)])
-    if "cpu" in hierarchies.folders:
-        _weigh_region(*hierarchies.folders["cpu"])
-    return sign
+        try:
+            lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue
+        for _ in range(PATIENCE):
+            # Shared: a region that takes over from one that is ending need not wait for it.
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                break
+            time.sleep(0.01)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(folder), os.fstat(lock)):
+                return lock
+        # Swept between the two.
+        os.close(lock)
 
 
 def sweep_strangers(hierarchies: Hierarchies) -> None:
@@ -365,11 +401,20 @@ def sweep_strangers(hierarchies: Hierarchies) -> None:
             if sign is None:
                 continue
             with sign, contextlib.suppress(OSError):
-                # Others' folders are not this user's to remove; those with processes in them the kernel keeps.
-                for entry in os.scandir(folder):
-                    if entry.is_dir():
-                        os.rmdir(entry.path)
-                os.rmdir(folder)
+                _remove_dead(folder)
+
+
+def _remove_dead(folder: str) -> None:
+    """Raises OSError where it is not: its lock is held, it is another user's, or there are processes in it."""
+    lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        for entry in os.scandir(folder):
+            if entry.is_dir():
+                os.rmdir(entry.path)
+        os.rmdir(folder)
+    finally:
+        os.close(lock)
 
 
 def remove_region(hierarchies: Hierarchies) -> None:

@@ -8,7 +8,6 @@ import dataclasses
 import fcntl
 import os
 import re
-import socket
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -97,7 +96,7 @@ class Fleet:
         self._dials: Dict[int, workers.Worker] = {}
         self._unremoved: List[cgroup.Cgroup] = []
         self._is_ending = False
-        self._sign_of_life: Optional[socket.socket] = None
+        self._sign_of_life: Optional[cgroup.SignOfLife] = None
 
     def _root(self) -> Optional[Dict[str, Any]]:
         if not self._ground.has_namespaces:
