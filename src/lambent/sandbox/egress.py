@@ -55,6 +55,7 @@ class Gateway:
         self._loop = loop
         self._allowed = [network for access in accesses for network in access.allowed]
         self._link = f"lb-{tag[-12:]}"
+        self._table = f"{_TABLE_PREFIX}{tag[-12:]}"
         self.mtu = 1500
         self.namespace_fd = -1
         self._closing = contextlib.ExitStack()
@@ -119,7 +120,7 @@ class Gateway:
         self._forwarding = egress_host.Forwarding()
         self._closing.callback(self._forwarding.close)
         host = self._kept(Netlink(ROUTE))
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SandboxError):
             # Of a region that was killed just now.
             host.ask([routing.delete(socket.if_nametoindex(self._link))])
         host.ask([routing.pair(self._link, 0, egress_filter.UPLINK, _UPLINK_INDEX, self.namespace_fd, self.mtu)])
@@ -140,18 +141,16 @@ class Gateway:
     def _shield_host(self, source: str) -> None:
         self._host_filter = self._kept(Netlink(NETFILTER))
         sweep(self._host_filter)
-        table = f"{_TABLE_PREFIX}{self._tag[-12:]}"
         try:
             # It outlives a killed supervisor, so that what that leaves forwarding stays shielded until the next start.
             flags = nftables.OWNED | nftables.PERSISTENT
-            self._host_filter.ask(egress_filter.host_table(table, flags, self._link, source))
+            self._host_filter.ask(egress_filter.host_table(self._table, flags, self._link, source))
         except SandboxError as error:
             if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
                 raise
             # Linux before 6.9
-            self._host_filter.ask(egress_filter.host_table(table, nftables.OWNED, self._link, source))
-        self._table = table
-        self._closing.callback(self._host_filter.ask, nftables.transaction([nftables.delete_table(table)]))
+            self._host_filter.ask(egress_filter.host_table(self._table, nftables.OWNED, self._link, source))
+        self._closing.callback(_try, self._host_filter, nftables.delete_table(self._table))
 
     def _pass_firewalls(self) -> None:
         """Where the host drops what it does not know (Docker and ufw have it so): it knows the uplink from now on.
@@ -197,7 +196,10 @@ class Gateway:
         self._shielded = addresses
         if self._forwarding is None or self._host_filter is None:
             return
-        for name in egress_host.interfaces_outside(self._link, self._allowed) - self._forwards:
+        outside = egress_host.interfaces_outside(self._link, self._allowed)
+        # One that comes back is not told any more.
+        self._forwards &= outside
+        for name in outside - self._forwards:
             if self._forwarding.enable(name):
                 element = nftables.add_name(self._table, egress_filter.FORWARDING, name)
                 self._host_filter.ask(nftables.transaction([element]))

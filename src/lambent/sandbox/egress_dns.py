@@ -54,7 +54,9 @@ class Resolvers:
         stamp = (found.st_mtime_ns, found.st_ino)
         if stamp != self._stamp:
             self._stamp = stamp
-            self._servers = self._read() or [(socket.AF_INET, ("127.0.0.1", _PORT))]
+            # Where it may not be read, those that were there before are the best guess.
+            with contextlib.suppress(OSError):
+                self._servers = self._read() or [(socket.AF_INET, ("127.0.0.1", _PORT))]
         return self._servers
 
     def _read(self) -> List[Server]:

@@ -125,19 +125,19 @@ class Forwarding:
 
     def enable(self, interface: str) -> bool:
         """True: it forwards for Lambent's sake alone."""
-        if interface in self._enabled():
-            return True
+        is_ours = interface in self._enabled()
         if _read(f"{_CONF}/{interface}/forwarding") != "0":
-            return False
-        os.pwrite(self._fd, f"{interface}\n".encode(), os.fstat(self._fd).st_size)
+            return is_ours
+        if not is_ours:
+            os.pwrite(self._fd, f"{interface}\n".encode(), os.fstat(self._fd).st_size)
         forward(interface)
         return True
 
     def close(self) -> None:
         if self._is_alone():
             self._undo()
-            os.unlink(self._path)
             with contextlib.suppress(OSError):
+                os.unlink(self._path)
                 os.rmdir(RUN)
         os.close(self._fd)
 
