@@ -74,7 +74,10 @@ class Probe:
         assert channel is not None
         answer = b""
         while not answer.endswith(b"\n"):
-            part = await loop.sock_recv(channel, 1 << 16)
+            try:
+                part = await loop.sock_recv(channel, 1 << 16)
+            except ConnectionResetError:  # it ended with a question unread
+                part = b""
             if not part:
                 raise EOFError(f"The probe ended: {self.output()}")
             answer += part

@@ -125,9 +125,9 @@ Story = Callable[[Region], Awaitable[None]]
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="level full needs root")
 
 
-def play(folder: Path, story: Story) -> None:
+def play(folder: Path, story: Story, **options: object) -> None:
     async def main() -> None:
-        async with running(folder) as region:
+        async with running(folder, **options) as region:
             await story(region)
 
     asyncio.run(main())
@@ -195,6 +195,18 @@ def test_an_init_that_dies_takes_its_environment_alone(tmp_path: Path) -> None:
         assert await (await region.restore(snapshot)).run("x") == 1
 
     play(tmp_path, story)
+
+
+@pytest.mark.root
+@as_root
+def test_a_region_on_the_hosts_network_restores_too(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        snapshot = await region.snapshot("globals().update(x=1)")
+        one, two = [await region.restore(snapshot) for _ in range(2)]
+        assert await one.run("x") == await two.run("x") == 1
+        assert await one.run("os.readlink('/proc/self/ns/net')") == os.readlink("/proc/self/ns/net")
+
+    play(tmp_path, story, network="host")
 
 
 #: What a snapshot that does not keep to what was agreed does instead of waiting; the control socket is descriptor 5.

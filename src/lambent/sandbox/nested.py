@@ -12,7 +12,8 @@ from typing import Any, Callable, Dict, List, NoReturn
 from lambent.sandbox import commands, contain, mounts, syscalls, user
 from lambent.sandbox.spec import SandboxError, as_sandbox_error
 
-_OWN = (("user", "user"), *((name, "pid_for_children" if name == "pid" else name) for name, _ in contain.NESTED))
+#: What another process opens a namespace by that a process has for its children.
+_FILES = {"pid": "pid_for_children"}
 
 
 def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], None]) -> contain.ShellParts:
@@ -30,7 +31,7 @@ def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], N
             _make_namespaces(plan, host, theirs, control_inside.fileno())
         theirs.close()
         control_inside.close()
-        _take_namespaces(parts)
+        _take_namespaces(parts, plan)
         # Its children are the outer init's from then on, which is what they are to end with.
         os.waitpid(maker, 0)
         mark("namespaces")
@@ -44,10 +45,15 @@ def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], N
     return parts
 
 
-def _take_namespaces(parts: contain.ShellParts) -> None:
+def _own(plan: Dict[str, Any]) -> List[str]:
+    """The shell's own namespaces, which are entered one by one."""
+    return ["user", *(name for name, flag in contain.NESTED if flag & contain.namespaces(plan["own_network"]))]
+
+
+def _take_namespaces(parts: contain.ShellParts, plan: Dict[str, Any]) -> None:
     fds = contain.expect(parts.handshake, "namespaces")
     parts.pidfd = fds[0]
-    parts.namespaces = dict(zip([name for name, _ in _OWN], fds[1:]))
+    parts.namespaces = dict(zip(_own(plan), fds[1:]))
 
 
 def _furnish(plan: Dict[str, Any], host: contain.Host, parts: contain.ShellParts, mark: Callable[[str], None]) -> None:
@@ -97,15 +103,16 @@ def _make_namespaces(plan: Dict[str, Any], host: contain.Host, handshake: Any, c
         if init == 0:
             _run_init(handshake, control)
         # Now that there is an init: without one the pid namespace cannot be opened.
-        commands.send(handshake, {"step": "namespaces"}, [os.pidfd_open(init), *_open_namespaces(proc)])
+        commands.send(handshake, {"step": "namespaces"}, [os.pidfd_open(init), *_open_namespaces(proc, plan)])
     except (SandboxError, OSError) as error:
         commands.send(handshake, {"error": as_sandbox_error(error).to_json()})
     finally:
         os._exit(0)
 
 
-def _open_namespaces(proc: int) -> List[int]:
-    return [os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc) for _, name in _OWN]
+def _open_namespaces(proc: int, plan: Dict[str, Any]) -> List[int]:
+    files = [_FILES.get(name, name) for name in _own(plan)]
+    return [os.open(f"self/ns/{name}", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc) for name in files]
 
 
 def _run_init(handshake: Any, control: int) -> NoReturn:
