@@ -376,6 +376,7 @@ MALFORMED = {
     "no number": {"statusCode": "fine"},
     "no status of an answer": {"statusCode": 99},
     "a switch of protocols": {"statusCode": 101},
+    "a status of more digits than a number may have": {"statusCode": "2" * 5000},
     "a flag for a status": {"statusCode": True},
     "a list of headers": {"statusCode": 200, "headers": ["a"]},
     "an object for a value": {"statusCode": 200, "headers": {"a": {}}},

@@ -13,6 +13,7 @@ import typer
 
 import lambent
 from lambent.cli.common import DataDir, Failure
+from lambent.cli.log_lines import LineFormatter
 from lambent.config import AuthMode, Config, ConfigError, CpuPolicy, Isolation, Network
 from lambent.process import DataDirInUse, drop_privileges, lock_data_dir, raise_descriptor_limit
 from lambent.runtimes.catalog import Catalog
@@ -34,7 +35,6 @@ REACHED = {
     "egress": "the internet; neither this host nor private networks (--network-allow).",
     "host": "all that this host reaches, and the host.",
 }
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 @app.command()
@@ -99,7 +99,9 @@ def run(config: Config) -> None:
     # process that is still root, and only then come the imports and the loop.
     if config.log_level.upper() not in logging.getLevelNamesMapping():
         raise ConfigError(f"--log-level must be debug, info, warning or error, not {config.log_level!r}.")
-    logging.basicConfig(level=config.log_level.upper(), format=LOG_FORMAT, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(LineFormatter())
+    logging.basicConfig(level=config.log_level.upper(), handlers=[handler])
     # A start makes what stays: collecting meanwhile costs a tenth of it. `App` turns the collector on again.
     gc.disable()
     # It tells at every stop that it stops.

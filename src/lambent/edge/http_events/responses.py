@@ -157,7 +157,7 @@ def _finished(result: dict[str, Any], headers: Headers, *, decode_base64: bool) 
 
 
 def _status(given: Any) -> int:
-    if isinstance(given, str) and given.isascii() and given.isdecimal():
+    if isinstance(given, str) and given.isascii() and given.isdecimal() and len(given) < 10:
         given = int(given)
     if isinstance(given, float) and given.is_integer():
         given = int(given)
