@@ -15,7 +15,7 @@ from lambent.sandbox.shells import Shell, open_pipes
 from lambent.sandbox.spec import SandboxError, as_sandbox_error
 from lambent.sandbox.stock import Request
 
-#: How long a fork may take to enter its shell. Behind a hundred others it waits for its turn.
+#: How long a fork may take to enter its shell once those before it have. A large process takes a while to fork.
 _ENTER_LIMIT_S = 6.0
 #: So many forks in a row that do not get into their shells, and the snapshot is of no use.
 _MAX_FAILURES = 3
@@ -42,6 +42,8 @@ class Snapshot:
         self.members: Dict[int, Shell] = {}
         self.waiting: Deque[Request] = collections.deque()
         self.failures = 0
+        #: When a fork of it entered its shell last.
+        self.entered_at = 0.0
         #: When something was restored from it last.
         self.used_at = 0.0
         #: It makes no more: its process is gone or not to be trusted with it.
@@ -242,7 +244,12 @@ class Snapshots:
         self._loop.later(_ENTER_LIMIT_S, lambda: self._on_limit(snapshot, shell))
 
     def _on_limit(self, snapshot: Snapshot, shell: Shell) -> None:
-        if shell.number in snapshot.entering:
+        if shell.number not in snapshot.entering:
+            return
+        left = snapshot.entered_at + _ENTER_LIMIT_S - time.monotonic()
+        if left > 0:
+            self._loop.later(left, lambda: self._on_limit(snapshot, shell))
+        else:
             self._failed_to_enter(snapshot, shell, "It did not enter its shell in time.")
 
     def _on_status(self, snapshot: Snapshot, shell: Shell) -> None:
@@ -268,6 +275,7 @@ class Snapshots:
 
     def _on_entered(self, snapshot: Snapshot, shell: Shell) -> None:
         snapshot.entering.pop(shell.number)
+        snapshot.entered_at = time.monotonic()
         snapshot.failures = 0
         if snapshot.waiting:
             self.on_match(shell, snapshot.waiting.popleft())
