@@ -111,7 +111,7 @@ def test_an_answer_that_is_let_go_of_takes_no_more_memory_and_tells_once() -> No
         await body.aclose()
         await body.aclose()
         takes = stream.write(b"x" * MOST_WAITING)
-        return was_full, takes, len(stream._pieces)
+        return was_full, takes, len(stream._waiting)
 
     assert asyncio.run(scenario()) == (True, True, 0)
     assert told == ["ended"]

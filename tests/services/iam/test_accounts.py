@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -164,6 +165,8 @@ LISTS: dict[str, list[tuple[str, str]]] = {
     "apigatewayv2": [("get_apis", "Items")],
     "sts": [],
     "cloudwatch": [("list_metrics", "Metrics")],
+    # Its lists ask for a time: the test of traces below.
+    "xray": [],
 }
 
 
@@ -177,6 +180,20 @@ def test_no_list_shows_what_another_account_has(
     region: Any, furnished: Tenant, other: Tenant, service: str, call: str, member: str
 ) -> None:
     assert getattr(other.client(service), call)()[member] == []
+
+
+def test_no_trace_is_told_to_another_account(region: Any, first: Tenant, other: Tenant) -> None:
+    now = time.time()
+    trace = f"1-{int(now):08x}-{7:024x}"
+    segment = {"name": "mine", "id": f"{7:016x}", "trace_id": trace, "start_time": now, "end_time": now + 1}
+    first.client("xray").put_trace_segments(TraceSegmentDocuments=[json.dumps(segment)])
+
+    def told(xray: Any) -> list[str]:
+        listed = xray.get_trace_summaries(StartTime=now - 60, EndTime=now + 60)["TraceSummaries"]
+        return [each["Id"] for each in (*listed, *xray.batch_get_traces(TraceIds=[trace])["Traces"])]
+
+    assert told(first.client("xray")) == [trace, trace]
+    assert told(other.client("xray")) == []
 
 
 def test_what_another_account_has_cannot_be_found_by_name(furnished: Tenant, other: Tenant) -> None:
