@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import concurrency, doors, extensions, load, peers, snapshots, streaming
+from bench.cold import cold_invoke, wait_for_pool
 from bench.region import LAMBENT, Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -194,26 +195,6 @@ def phases(region: Region) -> list[Row]:
     """What the starts cost by phase, as the supervisor timed them. Shells are made ahead, launches are waited for."""
     timed = region.statistics()["sandboxes"]["phases_ms"]
     return [Row(f"  {name}", "", "ms", values=[row["min"], row["p50"], row["max"]]) for name, row in timed.items()]
-
-
-def wait_for_pool(region: Region, runtime: str) -> None:
-    """Until a process of `runtime` waits for its function again and nothing else is being made: starts that come one
-    at a time find it so. Starts that come all at once are the burst's row."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        shells = region.statistics()["sandboxes"]["shells"]
-        if shells["started"].get(runtime) and not shells["building"]:
-            return
-        time.sleep(0.02)
-
-
-def cold_invoke(region: Region, name: str) -> float:
-    path, headers = region.signed_invoke(name, b"{}")
-    connection = region.connect()
-    sent = time.time()
-    connection.request("POST", path, b"{}", headers)
-    entered = json.loads(connection.getresponse().read())
-    return (entered - sent) * 1000
 
 
 def measure_burst(runs: int, seconds: float) -> list[Row]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import json
 import sys
-import time
 import zipfile
 
 from bench import load
+from bench.cold import cold_invoke, wait_for_pool
 from bench.region import Region
 
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -46,8 +45,8 @@ def measure(region: Region, starts: int) -> tuple[list[float], list[float]]:
         for place, layers in enumerate(([], [layer])):
             name = f"extension-{place}-{number + 1}"
             region.deploy(name, PYTHON, "app.handler", CLOCK, Layers=layers)
-            _wait_for_pool(region)
-            took = _cold_invoke(region, name)
+            wait_for_pool(region, PYTHON)
+            took = cold_invoke(region, name)
             if number >= 0:  # the first ones make the template
                 times[place].append(took)
     return times
@@ -56,21 +55,3 @@ def measure(region: Region, starts: int) -> tuple[list[float], list[float]]:
 def figures(times: list[float], runs: int) -> list[float]:
     """A median for each run."""
     return [load.percentile(times[i::runs], 0.5) for i in range(runs)]
-
-
-def _wait_for_pool(region: Region) -> None:
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        shells = region.statistics()["sandboxes"]["shells"]
-        if shells["started"].get(PYTHON) and not shells["building"]:
-            return
-        time.sleep(0.02)
-
-
-def _cold_invoke(region: Region, name: str) -> float:
-    path, headers = region.signed_invoke(name, b"{}")
-    connection = region.connect()
-    sent = time.time()
-    connection.request("POST", path, b"{}", headers)
-    entered = json.loads(connection.getresponse().read())
-    return (entered - sent) * 1000

@@ -1,11 +1,13 @@
-"""Work that is done again and again beside requests: what is counted in memory reaches the disk that way."""
+"""Work beside requests: done again and again, or to its end whoever waits for it. What is counted in memory reaches the
+disk that way."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 log = logging.getLogger(__name__)
 
@@ -45,3 +47,19 @@ class Periodic:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._stopping.wait()
+
+
+class Unbroken:
+    """Runs work in tasks of its own: were it cancelled with its caller, what it had taken would be lost."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # The loop itself holds tasks weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> None:
+        """Returns, or raises, with `work`."""
+        task = asyncio.get_running_loop().create_task(work, name=self._name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await asyncio.shield(task)

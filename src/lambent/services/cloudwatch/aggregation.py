@@ -16,7 +16,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
-from lambent.periodic import Periodic
+from lambent.periodic import Periodic, Unbroken
 from lambent.services.cloudwatch.distribution import Distribution
 from lambent.services.cloudwatch.domain import DAY, MINUTE, RETENTION_DAYS, Cell, Datum
 from lambent.services.cloudwatch.store import Merged, MetricStore, Seen
@@ -59,7 +59,7 @@ class Metrics:
         self._seen = Seen({}, {})
         self._periodic = Periodic("metrics flush", self._keep_up, FLUSH_SECONDS)
         self._prune_at = 0.0
-        self._flushing: set[asyncio.Task[None]] = set()
+        self._flushing = Unbroken("metrics write")
         # ---- counters
         self._series = 0
         self._minutes = 0
@@ -121,11 +121,7 @@ class Metrics:
 
     async def flush(self) -> None:
         """Put on disk what is counted so far. Raises StorageError, and keeps it for the next time then."""
-        # A task of its own: were it cancelled with its caller, what was written would not be remembered as written.
-        task = asyncio.create_task(self._flush(), name="metrics write")
-        self._flushing.add(task)
-        task.add_done_callback(self._flushing.discard)
-        await asyncio.shield(task)
+        await self._flushing.run(self._flush())
 
     async def _flush(self) -> None:
         async with self._writing:

@@ -18,6 +18,7 @@ from typing import NamedTuple, TypeVar
 from sqlalchemy import Connection
 
 from lambent.clock import Clock
+from lambent.periodic import Periodic, Unbroken
 from lambent.ports import FunctionVersion
 from lambent.services.xray.domain import DAY, RETENTION_DAYS, Refused, Segment, segment_of
 from lambent.services.xray.store import Key, TraceStore
@@ -71,9 +72,9 @@ class Traces:
         #: Bytes of both.
         self._pending = 0
         self._writing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._flushing: set[asyncio.Task[None]] = set()
-        self._stopping = asyncio.Event()
+        self._periodic = Periodic("traces flush", self._keep_up, FLUSH_SECONDS)
+        self._prune_at = 0.0
+        self._flushing = Unbroken("traces write")
         # ---- counters
         self._size = 0
         self._taken = 0
@@ -88,14 +89,11 @@ class Traces:
 
     async def start(self) -> None:
         """After the database; `add_source` comes before."""
-        self._task = asyncio.create_task(self._flush_for_ever(), name="traces flush")
+        self._periodic.start()
 
     async def stop(self) -> None:
         """Everything reported is on disk when this returns."""
-        self._stopping.set()
-        if self._task is not None:
-            await asyncio.wait([self._task])
-            self._task = None
+        await self._periodic.stop()
         with contextlib.suppress(StorageError):
             # Told in the log already.
             await self.flush()
@@ -144,11 +142,7 @@ class Traces:
 
     async def flush(self) -> None:
         """Put on disk what was reported so far. Raises StorageError, and keeps it for the next time then."""
-        # A task of its own: were it cancelled with its caller, what it had taken would be lost.
-        task = asyncio.create_task(self._flush(), name="traces write")
-        self._flushing.add(task)
-        task.add_done_callback(self._flushing.discard)
-        await asyncio.shield(task)
+        await self._flushing.run(self._flush())
 
     async def _flush(self) -> None:
         async with self._writing:
@@ -231,24 +225,19 @@ class Traces:
 
     # ---- the task
 
-    async def _flush_for_ever(self) -> None:
-        loop = asyncio.get_running_loop()
-        prune_at = loop.time()
-        while not self._stopping.is_set():
-            try:
-                if loop.time() >= prune_at:
-                    prune_at = loop.time() + PRUNE_SECONDS
-                    await self.prune()
-                await self.flush()
-            except StorageError as error:
-                log.warning("Traces are tried again in a while: %s", error)
-            except Exception:  # whatever it is, taking goes on; what was being checked is lost
-                log.exception("Traces were not written.")
-                unchecked = sum(len(report.document) for report in self._reports)
-                self._pending = unchecked + sum(map(_size, self._checked.values()))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(FLUSH_SECONDS):
-                    await self._stopping.wait()
+    async def _keep_up(self) -> None:
+        now = asyncio.get_running_loop().time()
+        try:
+            if now >= self._prune_at:
+                self._prune_at = now + PRUNE_SECONDS
+                await self.prune()
+            await self.flush()
+        except StorageError as error:
+            log.warning("Traces are tried again in a while: %s", error)
+        except Exception:  # whatever it is, taking goes on; what was being checked is lost
+            unchecked = sum(len(report.document) for report in self._reports)
+            self._pending = unchecked + sum(map(_size, self._checked.values()))
+            raise
 
     async def prune(self) -> None:
         """Forget what is older than traces are kept. Raises StorageError."""
