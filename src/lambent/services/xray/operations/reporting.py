@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from lambent.clock import Clock
@@ -9,6 +10,10 @@ from lambent.context import Context
 from lambent.services.xray.collector import Traces
 from lambent.services.xray.domain import Refused, segment_of
 from lambent.services.xray.errors import ThrottledException
+
+#: Characters that are checked in one turn of the event loop, and what a document counts for at least: a millisecond.
+_SLICE = 128 * 1024
+_LEAST = 500
 
 
 class ReportingOperations:
@@ -19,8 +24,12 @@ class ReportingOperations:
     async def PutTraceSegments(self, context: Context, params: dict[str, Any]) -> dict[str, Any]:
         """What is taken is on disk when it is answered."""
         unprocessed: list[dict[str, Any]] = []
-        now = self._clock.now()
+        now, checked = self._clock.now(), 0
         for document in params["TraceSegmentDocuments"]:
+            checked += max(_LEAST, len(document))
+            if checked > _SLICE:
+                checked = 0
+                await asyncio.sleep(0)
             try:
                 segment = segment_of(document.encode(), now)
             except Refused as refused:
