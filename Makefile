@@ -30,7 +30,7 @@ up: setup ## run a region in the foreground
 	@$(BIN)/lambent up
 
 test: check tools ## every test
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not alone"
+	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not alone"
 	$(BIN)/python -m pytest -m alone
 
 test-fast: setup ## tests without the slow ones

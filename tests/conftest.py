@@ -186,18 +186,36 @@ class Region:
         return status
 
 
-#: What bombs the machine, measures time or wants both processors: nothing else runs beside it.
-ALONE = ("sandbox/", "end_to_end/test_soak_short.py")
-#: Guests are machines of their own, with one processor each.
-GUESTS = "sandbox/test_uml_"
+#: The files that take longest, longest first: workers take files in this order (`--no-loadscope-reorder`), so that no
+#: long one begins when the others are done. What mostly waits stands beside the guests, which take both processors.
+LONGEST = (
+    "sandbox/test_uml_hostile.py",
+    "durability/test_region_kill.py",
+    "sandbox/hostile/test_hostile_processes.py",
+    # The guests' worker, which has nothing else to do for minutes, is given this one, too.
+    "sandbox/test_uml_guest.py",
+    "sandbox/hostile/test_hostile_resources.py",
+    "sandbox/test_egress.py",
+    "sandbox/test_supervisor_life.py",
+    "sandbox/test_snapshots.py",
+    "sandbox/test_supervisor_limits.py",
+    "sandbox/hostile/test_hostile_runtime_api.py",
+    "end_to_end/test_recursion.py",
+    "end_to_end/test_metering.py",
+    "end_to_end/test_front_cli.py",
+    "end_to_end/test_snap_start_functions.py",
+    "end_to_end/test_rest_walkthrough.py",
+    "end_to_end/test_invoke_failures.py",
+    "end_to_end/test_powertools.py",
+    "wire/test_responses_roundtrip.py",
+    "wire/test_requests_roundtrip.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     folder = Path(__file__).parent
-    for item in items:
-        name = item.path.relative_to(folder).as_posix()
-        if name.startswith(ALONE) and not name.startswith(GUESTS):
-            item.add_marker(pytest.mark.alone)
+    places = {folder / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="module")

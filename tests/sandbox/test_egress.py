@@ -462,6 +462,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.alone
 def test_two_hundred_environments_with_a_way_out_start_as_fast_as_without() -> None:
     """Within a fifth, by the best of several bursts each: what others do only ever adds."""
     seen = _see(_BURSTS, 2)

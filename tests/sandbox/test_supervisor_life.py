@@ -58,6 +58,7 @@ def _loops(folder: Path) -> int:
     return found
 
 
+@pytest.mark.alone
 def test_hundred_lives_leak_no_process_mount_cgroup_loop_device_or_descriptor(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         async def state() -> tuple[int, ...]:
@@ -133,6 +134,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("victim", ["server", "supervisor"])
 def test_death_of_server_or_supervisor_ends_every_process_at_once(tmp_path: Path, victim: str) -> None:
     server = subprocess.Popen(
@@ -173,6 +175,7 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.alone
 def test_start_sweeps_what_dead_regions_left_and_spares_living_ones(tmp_path: Path) -> None:
     found = cgroup.find("lambent-0123456789ab", is_root=True)
     folders = [Path(folder) for _, folder in found.folders.values()]

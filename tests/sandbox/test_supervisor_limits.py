@@ -106,6 +106,7 @@ except OSError as error:
     play(tmp_path, story)
 
 
+@pytest.mark.alone
 def test_processes_are_limited_to_1024(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch(memory_mb=2048)
@@ -144,7 +145,7 @@ def test_freeze_stops_it_and_thaw_lets_it_go_on(tmp_path: Path) -> None:
 def test_kill_reaches_every_descendant_even_frozen_or_daemonized(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch()
-        await probe.run("os.system('(setsid sleep 1000 &) ; sleep 1000 &')")
+        await probe.run("os.system('(setsid sleep 1001 &) ; sleep 1001 &')")
         await wait_until(lambda: len(_sleepers()) == 2)
         probe.sandbox.freeze()
         probe.sandbox.kill("test")
@@ -159,7 +160,7 @@ def _sleepers() -> list[str]:
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
         try:
-            if Path(f"/proc/{name}/cmdline").read_bytes() == b"sleep\x001000\x00":
+            if Path(f"/proc/{name}/cmdline").read_bytes() == b"sleep\x001001\x00":
                 found.append(name)
         except OSError:
             continue
@@ -170,7 +171,7 @@ def test_restart_keeps_tmp_and_replaces_everything_else(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch()
         await probe.run("open('/tmp/kept', 'w').write('yes')")
-        await probe.run("os.system('setsid sleep 1000 &')")
+        await probe.run("os.system('setsid sleep 1001 &')")
         first = await probe.run("os.getpid()")
         with pytest.raises(EOFError):
             await probe.run("os._exit(3)")
@@ -223,6 +224,7 @@ def test_layers_are_merged_in_order_and_read_only(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
+@pytest.mark.alone
 def test_cpu_quota_caps_only_from_when_init_is_over(tmp_path: Path) -> None:
     async def story(region: Region) -> None:
         probe = await region.launch(memory_mb=256)

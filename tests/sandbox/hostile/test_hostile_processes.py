@@ -152,6 +152,7 @@ def test_nothing_runs_on_after_an_init_that_hangs(region: Region) -> None:
     assert region.invoke("neighbour", 1).payload == {"pong": 1}
 
 
+@pytest.mark.alone
 def test_processes_are_limited_in_number(region: Region) -> None:
     if GUEST:
         pytest.skip("a thousand forks take minutes in the guest; its threads meet the same limit")
@@ -160,10 +161,12 @@ def test_processes_are_limited_in_number(region: Region) -> None:
     assert 8 < region.attempt("processes.fork_until_refused", function, limit=1500).got <= 1024
 
 
+@pytest.mark.alone
 def test_threads_are_limited_in_number(region: Region) -> None:
     assert 0 < region.attempt("processes.start_threads_until_refused", limit=1500).got <= 1024
 
 
+@pytest.mark.alone
 def test_a_fork_bomb_leaves_others_their_speed_and_is_gone_after_the_timeout(region: Region, brief: str) -> None:
     before = len(region.descendants())
     outcomes: list[object] = []

@@ -70,6 +70,7 @@ def test_memory_of_an_ended_runtime_is_given_back(region: Region, small: str) ->
     assert region.attempt("resources.private_memory", small, megabytes=64).got == 64
 
 
+@pytest.mark.alone
 @pytest.mark.levels(PROCESS)
 def test_no_shared_memory_is_left_on_the_host(region: Region) -> None:
     """Without a namespace of its own a segment belongs to the host, and stays until somebody removes it."""
@@ -95,6 +96,7 @@ def test_descriptors_are_limited_in_number(region: Region) -> None:
     assert 900 < region.attempt("resources.open_until_refused", limit=5000).got <= 1024
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("channel", ["stdout", "raw"])
 def test_a_flood_of_log_lines_slows_no_neighbour(region: Region, channel: str) -> None:
     region.invoke("neighbour", 0)
