@@ -28,6 +28,15 @@ _HEADER_WEIGHT = 150
 #: Of one sandbox: open connections, and bytes of bodies that are not whole yet.
 _MAX_CONNECTIONS = 64
 _MAX_HELD = 16 * 1024 * 1024
+#: Pieces of bodies that one sandbox may send in a second, and at once: each takes microseconds of an event loop that is
+#: everybody's. Of more it is read later.
+_PIECES_PER_S = 25_000
+_PIECES_AT_ONCE = 5_000
+#: Pieces that a refused request counts for.
+_REFUSAL_WEIGHT = 50
+_SHORTEST_REST_S = 0.01
+#: Bytes that are taken before anybody looks whether there is to be a rest.
+_SLICE = 16 * 1024
 #: As many as may wait to be accepted.
 _BACKLOG = 256
 #: After the system refused a descriptor.
@@ -168,6 +177,9 @@ class SandboxApi:
         self._mounts: list[tuple[bytes, Service]] = []
         self._connections: set[Connection] = set()
         self._held = 0
+        #: Pieces that may come now, and as of when; below zero: so many too many have come.
+        self._credit = float(_PIECES_AT_ONCE)
+        self._credited_at = loop.time()
         #: Whether the event loop watches the socket; and whether it should.
         self._watching = False
         self._listening = False
@@ -228,6 +240,22 @@ class SandboxApi:
         if size > 0 and self._held > _MAX_HELD:
             raise HttpError(503, "ServiceUnavailable", "Too many large requests are being sent at once.")
 
+    def charge(self, pieces: int) -> None:
+        """So many more have come."""
+        self._credit -= pieces
+
+    def rest_s(self) -> float:
+        """For how long nothing is to be read, since too much has come."""
+        if self._credit >= 0:
+            return 0.0
+        now = self._loop.time()
+        self._credit = min(_PIECES_AT_ONCE, self._credit + (now - self._credited_at) * _PIECES_PER_S)
+        self._credited_at = now
+        return 0.0 if self._credit >= 0 else max(_SHORTEST_REST_S, -self._credit / _PIECES_PER_S)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
+        self._loop.call_later(seconds, callback)
+
     def lost(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
@@ -287,6 +315,13 @@ class Connection(AsyncioProtocol):
         #: A request whose answer is still owed.
         self._owing = False
         self._keep_alive = True
+        #: What was received and not looked at yet.
+        self._kept = b""
+        self._is_taking = False
+        # Why no more is read. Invariant, but while data is taken: the transport reads iff neither is set.
+        self._paused = False
+        self._resting = False
+        self._reading = True
 
     def send(self, data: Answer) -> None:
         """Answer the request that is owed one."""
@@ -301,13 +336,31 @@ class Connection(AsyncioProtocol):
             self._transport.close()
 
     def pause(self) -> None:
-        """Read no more until `resume`; what was read already still comes."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
+        """Read no more until `resume`; a little of what was read already still comes."""
+        self._paused = True
+        self._read_on(False)
 
     def resume(self) -> None:
-        if self._transport is not None and not self._transport.is_closing():
+        self._paused = False
+        self._go_on()
+
+    def _read_on(self, reading: bool) -> None:
+        if reading is self._reading or self._transport is None or self._transport.is_closing():
+            return
+        self._reading = reading
+        if reading:
             self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()
+
+    def _rest(self, seconds: float) -> None:
+        self._resting = True
+        self._read_on(False)
+        self._api.later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._resting = False
+        self._go_on()
 
     # ---- asyncio ----
 
@@ -317,6 +370,33 @@ class Connection(AsyncioProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Called by the event loop."""
+        self._kept = self._kept + data if self._kept else data
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Take what has come, until somebody holds it up, and read on if nobody does."""
+        if self._is_taking or self._paused or self._resting:
+            return
+        self._is_taking = True
+        try:
+            self._take_kept()
+        finally:
+            self._is_taking = False
+        if not (self._paused or self._resting):
+            self._read_on(True)
+
+    def _take_kept(self) -> None:
+        data, self._kept, at = self._kept, b"", 0
+        while at < len(data) and self._transport is not None and not self._transport.is_closing():
+            if rest_s := self._api.rest_s():
+                self._rest(rest_s)
+            if self._paused or self._resting:
+                self._kept = data[at:]
+                return
+            self._take_in(data[at : at + _SLICE])
+            at += _SLICE
+
+    def _take_in(self, data: bytes) -> None:
         try:
             self._head_size += len(data)
             self._feed(data)
@@ -429,6 +509,7 @@ class Connection(AsyncioProtocol):
                 raise HttpError(404, "NotFound", f"There is no {path} in this API.")
             reply = self.service.handle(self, message)
         except HttpError as error:
+            self._api.charge(_REFUSAL_WEIGHT)
             reply = error.answer()
         if reply is not None:
             self.send(reply)
@@ -436,6 +517,7 @@ class Connection(AsyncioProtocol):
     def _take(self, body: bytes) -> None:
         assert self._message is not None
         self._head_size = 0
+        self._api.charge(1)
         kept = self._message.add_body(body, self.service.max_body if self.service is not None else 0)
         self._held += kept
         self._api.hold(kept)
@@ -447,6 +529,7 @@ class Connection(AsyncioProtocol):
     def _break_off(self, error: HttpError) -> None:
         # At once: whoever sends at the same time is not to be refused for what is gone.
         self._release()
+        self._api.charge(_REFUSAL_WEIGHT)
         if self._message is not None:
             self._message.forget()
         if self._transport is not None:

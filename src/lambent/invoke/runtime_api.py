@@ -44,6 +44,8 @@ _NEXT_HEADERS = (
     b"Lambda-Runtime-Cognito-Identity",
     b"Lambda-Runtime-Aws-Tenant-Id",
 )
+#: Pieces of a body that a ping counts for.
+_PING_WEIGHT = 10
 #: A header's value holds no line break, whatever the caller of the function put into its client context.
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
 
@@ -185,6 +187,7 @@ class HttpRuntime(Service):
     # ---- routes ----
 
     def ping(self, connection: Connection, message: Message) -> Answer:
+        self._api.charge(_PING_WEIGHT)
         return answer(200, b"pong", b"text/plain; charset=utf-8")
 
     def next(self, connection: Connection, message: Message) -> Answer | None:
