@@ -271,6 +271,110 @@ def test_a_snapshot_that_forks_wildly_bombs_itself_alone(tmp_path: Path) -> None
     play(tmp_path, story)
 
 
+#: Forks as it should, and keeps the socket by which the end of what it forked is told: it tells one that cannot be.
+_LIES_ABOUT_ENDS = """
+message, fds = snapshot.wait.__globals__["commands"].receive(snapshot._control)
+kept = os.dup(fds[message["fds"].index("status")])
+if snapshot._fork(message, fds, lambda: None):
+    os.close(kept)
+    os.write(3, b"None\\n")
+    os.read(3, 100)
+time.sleep(0.2)
+os.write(kept, b"\\xff" * 4)
+time.sleep(3600)
+"""
+
+#: Never forks, and looks into all that it sees meanwhile: builders make the next shells.
+_LOOKS_AROUND = """
+snapshot.wait.__globals__["commands"].receive(snapshot._control)
+found, seen = set(), set()
+deadline = time.monotonic() + 2
+while time.monotonic() < deadline:
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or name in ("1", str(os.getpid())):
+            continue
+        seen.add(name)
+        for what in ("fd", "map_files", "root/", "cwd/", "task"):
+            try:
+                found.update(os.readlink(f"/proc/{name}/fd/{fd}") for fd in os.listdir(f"/proc/{name}/{what}"))
+            except OSError:
+                pass
+        for what in ("mem", "environ", "maps"):
+            try:
+                with open(f"/proc/{name}/{what}", "rb", 0) as file:
+                    # Who has just ended has no memory, which anybody may read.
+                    found.update([what] if file.read(1) else [])
+            except OSError:
+                pass
+os.write(3, repr((len(seen), sorted(found))).encode() + b"\\n")
+time.sleep(3600)
+"""
+
+#: Stops all that it sees, also when it should be frozen: its child forks nothing.
+_STOPS_OTHERS = """
+if os.fork() == 0:
+    own = (1, os.getpid(), os.getppid())
+    while True:
+        for name in os.listdir("/proc"):
+            if name.isdigit() and int(name) not in own:
+                try:
+                    os.kill(int(name), signal.SIGSTOP)
+                except OSError:
+                    pass
+snapshot.wait.__globals__["commands"].receive(snapshot._control)
+time.sleep(3600)
+"""
+
+
+async def _hostile(region: Region, program: str) -> Probe:
+    snapshot = await region.launch(snapshot=True)
+    assert snapshot.sandbox.channel is not None
+    await asyncio.get_running_loop().sock_sendall(snapshot.sandbox.channel, program.encode())
+    snapshot.sandbox.snapshot_taken()
+    return snapshot
+
+
+@pytest.mark.root
+@as_root
+def test_an_end_that_cannot_be_ends_that_environment_alone(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        other = await region.launch()
+        probe = await region.restore(await _hostile(region, _LIES_ABOUT_ENDS))
+        await asyncio.wait_for(probe.sandbox.exited, 10)
+        assert await other.run("1 + 1") == 2
+        assert await (await region.launch()).run("2 + 2") == 4
+
+    play(tmp_path, story)
+
+
+@pytest.mark.root
+@as_root
+def test_a_snapshot_cannot_look_into_what_makes_shells_within_its_own(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        snapshot = await _hostile(region, _LOOKS_AROUND)
+        waiting = [asyncio.ensure_future(_refused(region, snapshot)) for _ in range(6)]
+        seen, found = await asyncio.wait_for(snapshot.hear(), 20)
+        assert seen > 0
+        assert found == []
+        await snapshot.sandbox.destroy("test")
+        await asyncio.gather(*waiting)
+
+    play(tmp_path, story, pool_size=4)
+
+
+@pytest.mark.root
+@as_root
+def test_a_snapshot_that_stops_what_is_made_for_it_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        snapshot = await _hostile(region, _STOPS_OTHERS)
+        assert len(await asyncio.gather(*(_refused(region, snapshot) for _ in range(4)))) == 4
+        probes = await asyncio.wait_for(asyncio.gather(*(region.launch() for _ in range(8))), 15)
+        assert [await probe.run("1 + 1") for probe in probes] == [2] * 8
+        await snapshot.sandbox.destroy("test")
+
+    play(tmp_path, story, pool_size=2)
+
+
 #: What keeps a process from being a snapshot, and the word that tells of it.
 OBSTACLES = {
     "threads": "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",

@@ -8,7 +8,7 @@ import sys
 import traceback
 from typing import Any, Callable, Dict, List, Optional
 
-from lambent.sandbox import commands, egress_dns, syscalls, workers
+from lambent.sandbox import commands, egress_dns, syscalls
 from lambent.sandbox.spec import SandboxError
 
 _AGAIN_AFTER = 1.0
@@ -41,7 +41,7 @@ class Helper:
             try:
                 syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
                 if os.getppid() == supervisor:
-                    workers.keep_only(self._fds)
+                    syscalls.keep_only(self._fds)
                     if self._is_quiet:
                         os.dup2(os.open(os.devnull, os.O_RDWR), 2)
                     for fd in self._fds:

@@ -5,7 +5,10 @@ by the snapshot's own user, in the outer one, and owns the others: who owns a us
 belongs to it (user_namespaces(7)), and nothing else. Being a member of the outer pid namespace, it ends with that.
 """
 
+import contextlib
+import errno
 import os
+import signal
 import socket
 from typing import Any, Callable, Dict, List, NoReturn
 
@@ -14,6 +17,8 @@ from lambent.sandbox.spec import SandboxError, as_sandbox_error
 
 #: What another process opens a namespace by that a process has for its children.
 _FILES = {"pid": "pid_for_children"}
+#: How long a step may take that the snapshot can hold up.
+_PATIENCE_S = 2.0
 
 
 def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], None]) -> contain.ShellParts:
@@ -22,25 +27,33 @@ def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], N
     control, control_inside = socket.socketpair()
     parts = contain.ShellParts(0, ours, control)
     try:
-        syscalls.setns(host.fds["outer"], syscalls.CLONE_NEWPID)
         maker = os.fork()
         if maker == 0:
-            # With its own copy of the other ends the init would never see the builder end.
-            ours.close()
-            control.close()
-            _make_namespaces(plan, host, theirs, control_inside.fileno())
+            _prepare(plan, host, theirs, control_inside.fileno())
         theirs.close()
         control_inside.close()
-        _take_namespaces(parts, plan)
-        # Its children are the outer init's from then on, which is what they are to end with.
-        os.waitpid(maker, 0)
+        try:
+            # The snapshot's user may stop, though not look into, whatever of his there is.
+            ours.settimeout(_PATIENCE_S)
+            _take_namespaces(parts, plan)
+        except BaseException:
+            # Who is in the outer pid namespace ends with it.
+            os.kill(maker, signal.SIGKILL)
+            raise
+        finally:
+            os.waitpid(maker, 0)
         mark("namespaces")
         _furnish(plan, host, parts, mark)
         commands.send(ours, {"step": "furnished"})
         contain.expect(ours, "ready")
         mark("init")
-    except BaseException:
+    except BaseException as error:
+        if parts.pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(parts.pidfd, signal.SIGKILL)
         parts.close()
+        if isinstance(error, socket.timeout):
+            raise SandboxError("start", "the sandbox's init", errno.ETIMEDOUT) from error
         raise
     return parts
 
@@ -88,19 +101,47 @@ def _new_proc(parts: contain.ShellParts) -> int:
         return contain.expect(ours, "proc")[0]
 
 
-# ---- within the outer shell's user and pid namespaces --------------------------------------------------------------
+# ---- as the outer shell's user --------------------------------------------------------------------------------------
 
 
-def _make_namespaces(plan: Dict[str, Any], host: contain.Host, handshake: Any, control: int) -> NoReturn:
+def _prepare(plan: Dict[str, Any], host: contain.Host, handshake: Any, control: int) -> NoReturn:
+    """Make the user namespace before there is anything of it that the snapshot could see: outside of its pid namespace.
+
+    It owns that user namespace, so it has all capabilities over what runs in there, and would find the host by a
+    builder's descriptors. So what does is hidden while it is a builder's fork, and holds no more than it needs.
+    """
     try:
-        syscalls.setns(host.fds["outer"], syscalls.CLONE_NEWUSER)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        outer, proc = host.fds["outer"], host.fds["proc"]
+        # With its own copy of the other ends the init would never see the builder end.
+        syscalls.keep_only([handshake.fileno(), control, outer, proc])
+        syscalls.setns(outer, syscalls.CLONE_NEWPID)
+        syscalls.setns(outer, syscalls.CLONE_NEWUSER)
         user.become(user.UID, user.GID, plan["groups"])
         syscalls.unshare(syscalls.CLONE_NEWUSER)
-        proc = host.fds["proc"]
+        user.show_itself()
         user.map_own_ids(proc)
+        user.hide()
+        maker = os.fork()
+        if maker == 0:
+            _make_namespaces(plan, proc, handshake, control)
+        # Once it is gone, its children are the outer init's, which is what they are to end with.
+        os.waitpid(maker, 0)
+    except (SandboxError, OSError) as error:
+        commands.send(handshake, {"error": as_sandbox_error(error).to_json()})
+    finally:
+        os._exit(0)
+
+
+def _make_namespaces(plan: Dict[str, Any], proc: int, handshake: Any, control: int) -> NoReturn:
+    """A member of the outer pid namespace."""
+    try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, signal.SIGKILL)
         syscalls.unshare(contain.namespaces(plan["own_network"]))
         init = os.fork()
         if init == 0:
+            os.close(proc)
             _run_init(handshake, control)
         # Now that there is an init: without one the pid namespace cannot be opened.
         commands.send(handshake, {"step": "namespaces"}, [os.pidfd_open(init), *_open_namespaces(proc, plan)])

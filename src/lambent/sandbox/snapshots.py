@@ -6,6 +6,7 @@ got into its shell and how it ended, a few bytes each; one that does not do as i
 
 import collections
 import contextlib
+import errno
 import signal
 import time
 from typing import Any, Callable, Deque, Dict, List, Optional
@@ -207,8 +208,12 @@ class Snapshots:
 
     def unbuilt(self, shell: Shell, error: SandboxError) -> None:
         snapshot = self._forget(shell)
-        if snapshot is not None:
-            self._fail(snapshot, error)
+        if snapshot is None:
+            return
+        if error.errno == errno.ETIMEDOUT:
+            # Builders are the region's: who holds one up is given no other.
+            snapshot.failures = _MAX_FAILURES
+        self._fail(snapshot, error)
 
     def built(self, shell: Shell) -> None:
         """Have a fork enter it."""
@@ -270,7 +275,8 @@ class Snapshots:
         self.hang_up(shell)
         assert shell.run is not None
         # Without a word it was killed with the other.
-        status = int.from_bytes(words, "little") if len(words) == _STATUS_BYTES else signal.SIGKILL
+        # What is more than a status of waitpid(2) is not looked at: whoever kept the socket can send any four bytes.
+        status = int.from_bytes(words[:2], "little") if len(words) == _STATUS_BYTES else signal.SIGKILL
         self.on_ended(shell.run.number, status, "")
 
     def _on_entered(self, snapshot: Snapshot, shell: Shell) -> None:

@@ -12,7 +12,7 @@ import time
 import traceback
 from typing import Any, Callable, Dict, List
 
-from lambent.sandbox import commands, contain, seccomp, syscalls
+from lambent.sandbox import commands, contain, seccomp, syscalls, user
 from lambent.sandbox.spec import SandboxError
 
 #: Descriptors of a runtime process; 0 is /dev/null, 1 and 2 the raw output.
@@ -86,6 +86,8 @@ class Spawner:
                 os._exit(125)
         try:
             _arrange(fds)
+            # Not before: others may run in this sandbox already, and would find what the parent's descriptors lead to.
+            user.show_itself()
             # Its number may soon be a descriptor of the function's, which this object must not close.
             self._control.detach()
             self._run(request)

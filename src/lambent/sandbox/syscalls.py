@@ -222,6 +222,17 @@ def close_from(first: int) -> None:
         os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
+def keep_only(fds: "list[int]") -> None:
+    """Close every descriptor from 3 on but these: a copy of the server's socket would outlive the server."""
+    wanted = sorted({fd for fd in fds if fd > 2})
+    first = 3
+    for fd in wanted:
+        if fd > first:
+            os.closerange(first, fd)
+        first = fd + 1
+    close_from(first)
+
+
 class _FilterProgram(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 

@@ -59,7 +59,12 @@ def map_own_ids(proc_fd: int) -> None:
 
 
 def become(uid: int, gid: int, groups_allowed: bool) -> None:
-    """Be that user and no other, in no further group; capabilities stay until they are dropped."""
+    """Be that user and no other, in no further group; capabilities stay until they are dropped.
+
+    Until `show_itself` nobody of that user may look into this process, which still holds what its parent held.
+    """
+    # Changing the user does the same, but not where both are the operator's own id.
+    hide()
     try:
         if groups_allowed:
             os.setgroups([])
@@ -67,5 +72,12 @@ def become(uid: int, gid: int, groups_allowed: bool) -> None:
         os.setresuid(uid, uid, uid)
     except OSError as error:
         raise SandboxError("setresuid", f"{uid}:{gid}", error.errno or 0) from error
-    # Changing the user makes a process undumpable, and its /proc/self unreadable to itself.
+
+
+def show_itself() -> None:
+    """Let this process, and all of its user beside it, read its /proc/self. Exec does the same."""
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+
+
+def hide() -> None:
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)

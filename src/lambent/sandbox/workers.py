@@ -44,7 +44,7 @@ def start_builder(host_fds: Dict[str, int], root: Optional[Dict[str, Any]]) -> W
     pid = os.fork()
     if pid == 0:
         ours.detach()
-        keep_only([theirs.fileno(), *host_fds.values()])
+        syscalls.keep_only([theirs.fileno(), *host_fds.values()])
         builder.main(theirs, host_fds, root, supervisor)
     theirs.close()
     return Worker("builder", pid, commands.Link(ours))
@@ -61,7 +61,7 @@ def start_template(runtime: RuntimeSpec, root_fd: Optional[int], pid_namespace_f
     if pid == 0:
         try:
             ours.detach()
-            keep_only([theirs.fileno(), pid_namespace_fd, *([] if root_fd is None else [root_fd])])
+            syscalls.keep_only([theirs.fileno(), pid_namespace_fd, *([] if root_fd is None else [root_fd])])
             code, library = _enter_template_root(runtime, root_fd)
             _exec_template(runtime, code, library, [theirs.fileno(), pid_namespace_fd], supervisor)
         except BaseException:
@@ -108,17 +108,6 @@ def runtime_folders(runtime: RuntimeSpec) -> mounts.Folders:
     for path in runtime.host_paths:
         folders.add_path(path, path)
     return folders
-
-
-def keep_only(fds: List[int]) -> None:
-    """Close every descriptor from 3 on but these: a copy of the server's socket would outlive the server."""
-    wanted = sorted({fd for fd in fds if fd > 2})
-    first = 3
-    for fd in wanted:
-        if fd > first:
-            os.closerange(first, fd)
-        first = fd + 1
-    syscalls.close_from(first)
 
 
 def end(worker: Worker) -> None:
