@@ -31,6 +31,12 @@ _MAX_CONTENT_TYPE = 1024
 _RECEIVE = 64 * 1024
 #: Bytes received in one turn of the event loop.
 _TURN = 1024 * 1024
+#: Frames handled in one turn, after which nobody listens for a while: the smallest costs everybody's event loop as much
+#: as a large one.
+_MOST_FRAMES = 500
+_REST_S = 0.02
+#: Of those that a dead process left behind.
+_LAST_FRAMES = 10_000
 
 
 class RuntimeEvents(Protocol):
@@ -122,6 +128,12 @@ class FrameChannel:
         self._unsent: list[memoryview] = []
         self._open = True
         self._paused = False
+        self._resting = False
+        #: `_buffer` may begin with whole frames.
+        self._behind = False
+        self._most_frames = _MOST_FRAMES
+        #: Invariant: open, and neither paused, resting nor behind.
+        self._watching = True
         loop.add_reader(self._fd, self._on_readable)
 
     def init(self, body: bytes) -> None:
@@ -133,19 +145,21 @@ class FrameChannel:
         self._send(head, payload)
 
     def pause(self) -> None:
-        if self._open and not self._paused:
-            self._paused = True
-            self._loop.remove_reader(self._fd)
+        self._paused = True
+        self._watch()
 
     def resume(self) -> None:
-        if self._open and self._paused:
-            self._paused = False
-            self._loop.add_reader(self._fd, self._on_readable)
+        self._paused = False
+        if self._behind and not self._resting:
+            self._rest(0)
+        self._watch()
 
     def drain(self) -> None:
+        self._most_frames = _LAST_FRAMES
+        self._catch_up()
         # A process can leave at most its socket buffer behind, far less than this many turns.
         for _ in range(16):
-            if not self._open or not self._receive():
+            if not self._open or self._behind or not self._receive():
                 return
 
     def overhead_s(self) -> float:
@@ -156,13 +170,42 @@ class FrameChannel:
         """Idempotent. The socket stays open: it belongs to the sandbox."""
         if self._open:
             self._open = False
-            if not self._paused:
-                self._loop.remove_reader(self._fd)
+            self._watch()
             if self._unsent:
                 self._unsent.clear()
                 self._loop.remove_writer(self._fd)
 
     # ---- receiving ----
+
+    def _watch(self) -> None:
+        watching = self._open and not (self._paused or self._resting or self._behind)
+        if watching is self._watching:
+            return
+        self._watching = watching
+        if watching:
+            self._loop.add_reader(self._fd, self._on_readable)
+        else:
+            self._loop.remove_reader(self._fd)
+
+    def _rest(self, seconds: float) -> None:
+        self._resting = True
+        self._loop.call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        """Called by the event loop."""
+        self._resting = False
+        if self._open and not self._paused:
+            try:
+                self._catch_up()
+            except Exception as error:  # our own bug must end this environment, not hang its client
+                self._events.runtime_bug(error)
+        self._watch()
+
+    def _catch_up(self) -> None:
+        if self._behind:
+            self._behind = False
+            data, self._buffer = self._buffer, b""
+            self._split(data)
 
     def _on_readable(self) -> None:
         try:
@@ -194,8 +237,14 @@ class FrameChannel:
         return True
 
     def _split(self, data: bytes) -> None:
-        at, size = 0, len(data)
+        at, size, frames = 0, len(data), 0
         while size - at >= 5 and self._open:
+            if frames == self._most_frames:
+                self._behind = True
+                self._rest(_REST_S)
+                self._watch()
+                break
+            frames += 1
             length, kind = _HEAD.unpack_from(data, at)
             end = at + 4 + length
             if not 1 <= length <= _MAX_FRAME:
