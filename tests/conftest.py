@@ -20,12 +20,14 @@ that leaves a server behind fails.
 
 from __future__ import annotations
 
+import functools
 import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -43,6 +45,16 @@ from tests.roles import make_role
 
 START_SECONDS = 20.0
 STOP_SECONDS = 20.0
+
+
+#: Clients may be used by several threads, but sessions may not.
+_CREATION = threading.Lock()
+
+
+@functools.cache
+def _session() -> boto3.Session:
+    """Of every client: a session of its own would read a service's model again, which takes a tenth of a second."""
+    return boto3.Session()
 
 
 class Answer(NamedTuple):
@@ -130,7 +142,8 @@ class Region:
             "aws_secret_access_key": key.secret_key,
             "config": ClientConfig(retries={"total_max_attempts": 1}, read_timeout=60),
         }
-        client = boto3.Session().client(service, **{**settings, **options})
+        with _CREATION:
+            client = _session().client(service, **{**settings, **options})
         if not options:
             self._clients[service] = client
         return client
@@ -190,10 +203,11 @@ class Region:
 #: long one begins when the others are done. What mostly waits stands beside the guests, which take both processors.
 LONGEST = (
     "sandbox/test_uml_hostile.py",
-    "durability/test_region_kill.py",
+    "durability/test_async_kill.py",
     "sandbox/hostile/test_hostile_processes.py",
-    # The guests' worker, which has nothing else to do for minutes, is given this one, too.
+    # The workers of the first two, which go on for minutes, are given these, too.
     "sandbox/test_uml_guest.py",
+    "durability/test_region_kill.py",
     "sandbox/hostile/test_hostile_resources.py",
     "sandbox/test_egress.py",
     "sandbox/test_supervisor_life.py",
