@@ -282,6 +282,7 @@ def test_an_init_that_fails_once_is_tried_again_within_the_first_invocation(depl
     assert kinds == ["INIT_START", "INIT_REPORT", "START", "END", "REPORT"]
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(60)
 def test_an_init_that_takes_too_long(deploy: Deploy) -> None:
     function = deploy("python", {"app.py": "import time\ntime.sleep(60)\ndef handler(e, c): pass\n"}, Timeout=1)

@@ -53,7 +53,7 @@ def deploy(region: Any, name: str, **options: Any) -> None:
     client = region.client("lambda")
     settings: dict[str, Any] = {"Runtime": PYTHON, "Role": ROLE, "Handler": "app.handler", "Timeout": 1, **options}
     client.create_function(FunctionName=name, Code={"ZipFile": package.getvalue()}, **settings)
-    client.get_waiter("function_active_v2").wait(FunctionName=name)
+    client.get_waiter("function_active_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0, "MaxAttempts": 400})
 
 
 def invoke(region: Any, name: str, event: dict[str, Any]) -> str:
@@ -154,7 +154,9 @@ def test_concurrency_and_resources_are_metrics_too(region: Any, load: dict[str, 
     client = region.client("lambda")
     version = client.publish_version(FunctionName="large")["Version"]
     client.create_alias(FunctionName="large", Name="live", FunctionVersion=version)
-    client.get_waiter("published_version_active").wait(FunctionName="large", Qualifier=version)
+    client.get_waiter("published_version_active").wait(
+        FunctionName="large", Qualifier=version, WaiterConfig={"Delay": 0, "MaxAttempts": 400}
+    )
     for _ in range(3):
         client.invoke(FunctionName="large", Qualifier="live", Payload=b'{"sleep": 0.01}')
     assert metric(region, "Invocations", "Sum", FunctionName="large", Resource="large:live") == 3
@@ -226,7 +228,9 @@ def test_provisioned_concurrency_is_counted_and_priced_as_such(region: Any, load
     deploy(region, "ready")
     client = region.client("lambda")
     version = client.publish_version(FunctionName="ready")["Version"]
-    client.get_waiter("published_version_active").wait(FunctionName="ready", Qualifier=version)
+    client.get_waiter("published_version_active").wait(
+        FunctionName="ready", Qualifier=version, WaiterConfig={"Delay": 0, "MaxAttempts": 400}
+    )
     asked = {"FunctionName": "ready", "Qualifier": version}
     client.put_provisioned_concurrency_config(**asked, ProvisionedConcurrentExecutions=1)
     wait_until(lambda: client.get_provisioned_concurrency_config(**asked)["Status"] == "READY")

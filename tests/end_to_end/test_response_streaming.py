@@ -159,6 +159,7 @@ def lines_of(payload: bytes) -> list[float]:
     return [json.loads(line)["at"] for line in payload.splitlines()]
 
 
+@pytest.mark.alone
 def test_each_piece_arrives_when_it_is_written(functions: Any) -> None:
     read(functions, "streams", {"do": "slowly", "pieces": 1, "pause": 0})
     late = []
@@ -172,6 +173,7 @@ def test_each_piece_arrives_when_it_is_written(functions: Any) -> None:
     assert max(late) < 50, late
 
 
+@pytest.mark.alone
 def test_a_custom_runtime_streams_over_the_runtime_api(functions: Any) -> None:
     late = []
     for event in begin(functions, "custom", {"pieces": 3, "pause": 0.1})["EventStream"]:
