@@ -106,6 +106,7 @@ def test_an_error_has_the_name_of_its_go_type(region: Any, function: str) -> Non
     assert typed == {"errorMessage": "no such name: x", "errorType": "wrongName"}
 
 
+@pytest.mark.alone
 def test_what_a_reader_gives_is_streamed_as_it_comes(region: Any, function: str) -> None:
     late = []
     for event in stream(region, function, {"action": "stream"}):
@@ -128,6 +129,7 @@ def test_a_reader_that_fails_ends_the_stream_with_its_error(region: Any, functio
     assert invoke(region, function, {"action": "stream", "name": "broken"})["Payload"] == details
 
 
+@pytest.mark.alone
 def test_a_web_server_behind_a_url_streams_what_it_writes(region: Any, bootstrap: bytes) -> None:
     client = region.client("lambda")
     client.create_function(
