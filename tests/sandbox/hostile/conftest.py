@@ -11,6 +11,7 @@ from region import Region
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "native: the same whatever the cgroups are, so that the guests leave it out")
     config.addinivalue_line("markers", "levels(*columns): the isolation levels at which a hostile test's claim is made")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from places import GUEST
 from region import Region, new_marker, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.native]
 
 MIB = 1024 * 1024
 FORGER = "forger"
@@ -24,15 +23,15 @@ ATTACKS = {
     "a second READY": ("channels.send_frame", {"kind": "R"}),
     "an init error after init": ("channels.send_frame", {"kind": "X", "body": "Type\0{}"}),
     "a frame of the server's": ("channels.send_frame", {"kind": "I", "body": "{}"}),
-    "fifty thousand frames": ("channels.send_frame", {"kind": "R", "times": 2_000 if GUEST else 50_000}),
+    "fifty thousand frames": ("channels.send_frame", {"kind": "R", "times": 50_000}),
     "fifty thousand responses": (
         "channels.send_frame",
-        {"kind": "S", "body": "1", "times": 2_000 if GUEST else 50_000},
+        {"kind": "S", "body": "1", "times": 50_000},
     ),
     "a piece of no stream": ("channels.send_frame", {"kind": "P", "body": "x"}),
     "an end of no stream": ("channels.send_frame", {"kind": "Z", "body": "Type\0{}"}),
     "a stream of a giant type": ("channels.send_frame", {"kind": "B", "body": "t" * 100_000}),
-    "fifty thousand streams": ("channels.send_frame", {"kind": "B", "times": 2_000 if GUEST else 50_000}),
+    "fifty thousand streams": ("channels.send_frame", {"kind": "B", "times": 50_000}),
     "open descriptors": ("channels.pass_descriptors", {"times": 50}),
     "a closed channel": ("channels.close_and_hang", {}),
     "a log message of four gigabytes": ("channels.log_frame", {"length": 0xFFFFFFFF}),
@@ -49,7 +48,7 @@ def forger(region: Region) -> str:
     try:
         region.client.get_function_configuration(FunctionName=FORGER)
     except region.client.exceptions.ResourceNotFoundException:
-        region.deploy(FORGER, Timeout=20 if GUEST else 3)
+        region.deploy(FORGER, Timeout=3)
     return FORGER
 
 

@@ -90,6 +90,7 @@ def test_connections_held_open_leave_the_region_to_others(region: Region) -> Non
     region.client.delete_function(FunctionName=holder)
 
 
+@pytest.mark.native
 @pytest.mark.levels(FULL)
 def test_a_functions_own_credentials_reset_nothing(place: Place) -> None:
     region = Region(place, "--auth", "strict")

@@ -96,6 +96,7 @@ def test_descriptors_are_limited_in_number(region: Region) -> None:
     assert 900 < region.attempt("resources.open_until_refused", limit=5000).got <= 1024
 
 
+@pytest.mark.native
 @pytest.mark.alone
 @pytest.mark.parametrize("channel", ["stdout", "raw"])
 def test_a_flood_of_log_lines_slows_no_neighbour(region: Region, channel: str) -> None:
@@ -113,12 +114,14 @@ def test_a_flood_of_log_lines_slows_no_neighbour(region: Region, channel: str) -
     assert statistics.median(times) < 0.1 * PATIENCE, times
 
 
+@pytest.mark.native
 def test_the_log_store_keeps_to_its_budget(region: Region) -> None:
     for _ in range(3):
         region.attempt("resources.flood_log", seconds=1, channel="raw")
     until(lambda: log_bytes(region) <= LOG_BUDGET + 4 * MIB, "the log store is within its budget", 10)
 
 
+@pytest.mark.native
 def test_an_endless_line_costs_the_server_no_memory(region: Region) -> None:
     before = region.resident_memory()
     region.attempt("resources.endless_line", megabytes=100)

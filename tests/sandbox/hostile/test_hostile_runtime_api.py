@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from places import GUEST
 from region import FUNCTIONS, Region, new_marker, until
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.native,
     pytest.mark.skipif(not Path("/usr/bin/python3").exists(), reason="no interpreter shows in every sandbox"),
 ]
 
@@ -28,7 +28,7 @@ def runtime(region: Region) -> str:
             "runtime",
             handler="bootstrap",
             Runtime="provided.al2023",
-            Timeout=30 if GUEST else 8,
+            Timeout=8,
             files={"bootstrap": BOOTSTRAP},
         )
     return "runtime"

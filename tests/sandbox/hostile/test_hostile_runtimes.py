@@ -10,7 +10,7 @@ import pytest
 from claims import CONFINED
 from region import SERVER_SECRET, Region
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.native]
 
 NODE = """
 const fs = require('fs');
