@@ -198,6 +198,27 @@ for port in range(10000, 14000):
         pass
 """
 
+#: One after another and each closed at once, more than the kernel would forget of them meanwhile.
+CHURN = f"""
+for _ in range(2500):
+    try:
+        with socket.create_connection(({PUBLIC!r}, 80), 0.3) as connection:
+            connection.recv(100)
+    except OSError:
+        break
+"""
+
+#: What is no question, from so many ports.
+QUESTIONS = """
+for port in range(20000, 24000):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind(("", port))
+            sock.sendto(b"x", ("169.254.100.2", 53))
+        except OSError:
+            pass
+"""
+
 
 def ask_by_tcp(kind: int) -> str:
     """A program that asks the sandbox's resolver for a name over a connection: the address, or "" without an answer."""
@@ -306,6 +327,20 @@ def tracked() -> int:
     """Connections that the host's kernel keeps in mind."""
     with open("/proc/sys/net/netfilter/nf_conntrack_count") as file:
         return int(file.read())
+
+
+def tracked_by_gateway(supervisor: int) -> int:
+    """The same of the region's gateway, whose namespace the supervisor has open."""
+    links = [f"/proc/{supervisor}/fd/{name}" for name in os.listdir(f"/proc/{supervisor}/fd")]
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    namespace = os.open(next(link for link in links if os.readlink(link).startswith("net:")), os.O_RDONLY)
+    syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+    try:
+        return tracked()
+    finally:
+        syscalls.setns(home, syscalls.CLONE_NEWNET)
+        os.close(home)
+        os.close(namespace)
 
 
 def passes_through() -> str:

@@ -298,6 +298,13 @@ async def main():
         greedy, other = await region.launch(), await region.launch()
         await greedy.run(world.FLOOD)
         seen = {"tracked": world.tracked(), "other": await other.run(world.connects(world.PUBLIC))}
+        churning = await region.launch()
+        await churning.run(world.CHURN)
+        seen["churned"] = world.tracked() - seen["tracked"]
+        before = world.tracked_by_gateway(region.client.pid)
+        await greedy.run(world.QUESTIONS)
+        seen["asked"] = world.tracked_by_gateway(region.client.pid) - before
+        seen["name"] = await other.run(f"socket.gethostbyname({world.NAME!r})")
         print(json.dumps(seen))
 
 INTERNET = world.new_host()
@@ -305,6 +312,10 @@ asyncio.run(main())
 """)
     assert seen["tracked"] <= 1100
     assert seen["other"] == "203.0.113.2"
+    # Those that ended too, which the kernel remembers for two minutes.
+    assert seen["churned"] <= 2000
+    assert seen["asked"] <= 10
+    assert seen["name"] == "198.51.100.10"
 
 
 @pytest.mark.skipif(shutil.which("slirp4netns") is None, reason="slirp4netns is not installed")

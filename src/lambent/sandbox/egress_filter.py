@@ -11,6 +11,7 @@ from lambent.sandbox import closed_networks, nftables
 from lambent.sandbox.netlink import Message
 from lambent.sandbox.nftables import (
     accept,
+    comes_faster_than,
     comes_from,
     comes_from_one_of,
     drop,
@@ -23,10 +24,12 @@ from lambent.sandbox.nftables import (
     masquerade,
     reject,
     rule,
+    source_comes_faster_than,
     source_has_more_connections_than,
     to_network,
     to_one_of,
     to_port,
+    untracked,
     was_redirected,
 )
 from lambent.sandbox.spec import NetworkAccess
@@ -40,11 +43,17 @@ DNS_PORT = 53
 #: Tracked connections of one sandbox, and of all together: each also takes a place in the host's table.
 CONNECTIONS = 1024
 ALL_CONNECTIONS = 32768
+#: New ones of one sandbox in a second, after as many at once as it may have: those that ended are remembered for two
+#: minutes and count no more. Of all together one for so many that they may have.
+NEW_CONNECTIONS = 100
+_PACE_OF_ALL = 32
 #: Of the host's interfaces, those that Lambent made forward.
 FORWARDING = "forwarding"
 #: Addresses of the host.
 HOST = "host"
 _FILTER, _SOURCE_NAT = 0, 100
+#: Before connections are tracked.
+_RAW = -300
 #: Before the filters of others, so that none of them sees what is closed.
 _EARLY = -10
 
@@ -62,7 +71,8 @@ def gateway_table(accesses: Sequence[NetworkAccess], most_connections: int) -> L
     """The filter between sandboxes and the uplink, and their disguise as the gateway."""
     messages = [
         nftables.table(TABLE),
-        nftables.counting_set(TABLE, "sources"),
+        nftables.counting_set(TABLE, "sources", 3),
+        nftables.counting_set(TABLE, "paces", 4),
         nftables.addresses_set(TABLE, HOST),
         nftables.base_chain(TABLE, "forward", "filter", nftables.FORWARD, _FILTER, drops=True),
         nftables.base_chain(TABLE, "input", "filter", nftables.INPUT, _FILTER, drops=True),
@@ -77,6 +87,8 @@ def gateway_table(accesses: Sequence[NetworkAccess], most_connections: int) -> L
         rule(TABLE, "forward", to_one_of(HOST), reject()),
         rule(TABLE, "forward", source_has_more_connections_than(CONNECTIONS, "sources"), drop()),
         rule(TABLE, "forward", nftables.has_more_connections_than(most_connections), drop()),
+        rule(TABLE, "forward", source_comes_faster_than(NEW_CONNECTIONS, CONNECTIONS, "paces"), drop()),
+        rule(TABLE, "forward", comes_faster_than(max(1, most_connections // _PACE_OF_ALL), most_connections), drop()),
         rule(TABLE, "disguise", goes_to(UPLINK), masquerade()),
         rule(TABLE, "input", is_ipv4(unless=True), drop()),
         rule(TABLE, "input", comes_from(UPLINK), drop()),
@@ -84,10 +96,21 @@ def gateway_table(accesses: Sequence[NetworkAccess], most_connections: int) -> L
     for protocol in (socket.IPPROTO_UDP, socket.IPPROTO_TCP):
         asks = to_port(protocol, DNS_PORT)
         messages.append(rule(TABLE, "input", to_network(f"{RESOLVER}/32"), asks, accept()))
+    messages += _untracked_questions()
     for number, access in enumerate(accesses):
         messages += _access_chain(f"access-{number}", access)
         messages.append(rule(TABLE, "forward", from_network(network_of(number)), jump(f"access-{number}")))
     return nftables.transaction(messages)
+
+
+def _untracked_questions() -> List[Message]:
+    """Each would take a place in the table that all sandboxes share, at any rate that one asks."""
+    return [
+        nftables.base_chain(TABLE, "questions", "filter", nftables.PREROUTING, _RAW),
+        nftables.base_chain(TABLE, "answers", "filter", nftables.OUTPUT, _RAW),
+        rule(TABLE, "questions", is_ipv4(), to_network(f"{RESOLVER}/32"), untracked()),
+        rule(TABLE, "answers", is_ipv4(), from_network(f"{RESOLVER}/32"), untracked()),
+    ]
 
 
 def _access_chain(name: str, access: NetworkAccess) -> List[Message]:

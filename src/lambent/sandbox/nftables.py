@@ -18,7 +18,7 @@ _NEW_CHAIN, _GET_CHAIN, _NEW_RULE, _GET_RULE, _DELETE_RULE = 3, 4, 6, 7, 8
 _NEW_SET, _NEW_ELEMENTS, _DELETE_ELEMENTS = 9, 12, 14
 
 OWNED, PERSISTENT = 2, 4
-INPUT, FORWARD, POSTROUTING = 1, 2, 4
+PREROUTING, INPUT, FORWARD, OUTPUT, POSTROUTING = 0, 1, 2, 3, 4
 _DROP, _ACCEPT, _JUMP = 0, 1, -3
 
 _REGISTER = 1
@@ -89,11 +89,11 @@ def addresses_set(table: str, name: str) -> Message:
     return _set(table, name, 2, number(3, 0) + number(4, _ADDRESS_KIND) + number(5, 4))
 
 
-def counting_set(table: str, name: str) -> Message:
-    """A set of addresses that rules fill and each of whose elements counts connections."""
+def counting_set(table: str, name: str, identity: int) -> Message:
+    """A set of addresses that rules fill and each of whose elements counts for itself."""
     dynamic = 0x20
     size = nested(9, number(1, 65536))
-    return _set(table, name, 3, number(3, dynamic) + number(4, _ADDRESS_KIND) + number(5, 4) + size)
+    return _set(table, name, identity, number(3, dynamic) + number(4, _ADDRESS_KIND) + number(5, 4) + size)
 
 
 def _set(table: str, name: str, identity: int, fields: bytes) -> Message:
@@ -276,10 +276,31 @@ def has_more_connections_than(count: int) -> List[Expression]:
 
 
 def source_has_more_connections_than(count: int, addresses: str) -> List[Expression]:
+    return _each_source(addresses, _connections(count))
+
+
+def comes_faster_than(rate: int, burst: int) -> List[Expression]:
+    """More packets than `rate` in a second, once there were `burst` beyond it."""
+    return [_pace(rate, burst)]
+
+
+def source_comes_faster_than(rate: int, burst: int, addresses: str) -> List[Expression]:
+    return _each_source(addresses, _pace(rate, burst))
+
+
+def _each_source(addresses: str, expression: Expression) -> List[Expression]:
     load = _expression("payload", number(1, _REGISTER), number(2, 1), number(3, 12), number(4, 4))
     add = 0
-    each = nested(7, _connections(count))
-    return [load, _expression("dynset", text(1, addresses), number(3, add), number(4, _REGISTER), each)]
+    return [
+        load,
+        _expression("dynset", text(1, addresses), number(3, add), number(4, _REGISTER), nested(7, expression)),
+    ]
+
+
+def _pace(rate: int, burst: int) -> Expression:
+    by_packets, over, second = 0, 1, 1
+    each = attribute(1, struct.pack(">Q", rate)), attribute(2, struct.pack(">Q", second))
+    return _expression("limit", *each, number(3, burst), number(4, by_packets), number(5, over))
 
 
 def _connections(count: int) -> Expression:
@@ -307,6 +328,10 @@ def reject() -> List[Expression]:
     """Answer that it is prohibited, so that whoever asked need not wait."""
     by_icmp, prohibited = 2, 3
     return [_expression("reject", number(1, by_icmp), attribute(2, bytes([prohibited])))]
+
+
+def untracked() -> List[Expression]:
+    return [_expression("notrack")]
 
 
 def masquerade() -> List[Expression]:
