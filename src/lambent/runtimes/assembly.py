@@ -68,7 +68,11 @@ def needs_compiling(version: str, folder: Path) -> bool:
 
 def compile_python(program: Path, prefix: Path, folder: Path) -> None:
     """Byte code for one interpreter: functions see the folder read-only and would compile it at every start."""
-    script = "import compileall, os, sys; os.nice(19); compileall.compile_dir(sys.argv[1], quiet=2)"
+    # It ends with the server (1 is PR_SET_PDEATHSIG): nobody expects a region that has stopped to write on.
+    script = (
+        "import compileall, ctypes, os, sys; sys.platform == 'linux' and ctypes.CDLL(None).prctl(1, 9);"
+        " os.nice(19); compileall.compile_dir(sys.argv[1], quiet=2)"
+    )
     libraries = {"LD_LIBRARY_PATH": str(prefix / "lib")}
     subprocess.run((program, "-I", "-c", script, folder), env=libraries, stdin=subprocess.DEVNULL, check=False)
 
