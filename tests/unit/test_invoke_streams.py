@@ -52,7 +52,8 @@ def test_pieces_come_as_they_are_written_and_the_result_behind_them(tmp_path: Pa
         record = result.record
         assert record.streamed_bytes == 7
         assert record.first_byte_ms is not None
-        assert record.first_byte_ms < record.duration_ms - 190
+        # Of the 200 ms between the pieces; a busy machine reads the first one late.
+        assert record.first_byte_ms < record.duration_ms - 50
         # The same environment answers the next one, which streams nothing.
         assert (await b.invoker.invoke(function(), do({"calls": 0}))).payload == b"2"
 
