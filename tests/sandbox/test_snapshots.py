@@ -325,6 +325,36 @@ snapshot.wait.__globals__["commands"].receive(snapshot._control)
 time.sleep(3600)
 """
 
+#: Keeps what its forks join their cgroups by, and has a process of its own move into the first one's once that is gone.
+_OUTLIVES = """
+commands = snapshot.wait.__globals__["commands"]
+kept = []
+for number in range(2):
+    message, fds = commands.receive(snapshot._control)
+    kept.append([os.dup(fd) for name, fd in zip(message["fds"], fds) if name == "join"])
+    if number == 1 and os.fork() == 0:
+        for fd in kept[1]:
+            os.write(fd, b"0")
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        for _ in range(600):
+            time.sleep(0.002)
+            if os.fork() == 0:
+                for fd in kept[0]:
+                    try:
+                        os.write(fd, b"0")
+                    except OSError:
+                        os._exit(0)
+                time.sleep(3600)
+        time.sleep(3600)
+    if number == 1:
+        time.sleep(0.3)
+    if snapshot._fork(message, fds, lambda: None):
+        os.write(3, b"None\\n")
+        while True:
+            os.write(3, repr(len(os.read(3, 100))).encode() + b"\\n")
+time.sleep(3600)
+"""
+
 
 async def _hostile(region: Region, program: str) -> Probe:
     snapshot = await region.launch(snapshot=True)
@@ -360,6 +390,25 @@ def test_a_snapshot_cannot_look_into_what_makes_shells_within_its_own(tmp_path: 
         await asyncio.gather(*waiting)
 
     play(tmp_path, story, pool_size=4)
+
+
+@pytest.mark.root
+@as_root
+def test_nothing_of_a_snapshots_lives_on_in_the_cgroup_of_what_was_destroyed(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        snapshot = await _hostile(region, _OUTLIVES)
+        one, two = [await region.restore(snapshot) for _ in range(2)]
+        await one.sandbox.destroy("test")
+        for _ in range(200):
+            stats = await region.client.stats()
+            if stats["shells"]["dying"] == stats["cgroups_to_remove"] == 0:
+                break
+            await asyncio.sleep(0.02)
+        assert stats["cgroups_to_remove"] == 0
+        assert await two.run("1 + 1") == 5  # the length of what it was asked
+        await snapshot.sandbox.destroy("test")
+
+    play(tmp_path, story, pool_size=0)
 
 
 @pytest.mark.root

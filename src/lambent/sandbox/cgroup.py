@@ -288,6 +288,12 @@ class Cgroup:
                     with contextlib.suppress(ProcessLookupError):
                         os.kill(int(pid), signal.SIGKILL)
 
+    def keep_out(self) -> None:
+        """Kill who came after the end: a snapshot is given what its forks join by. Who comes still shall not run."""
+        if self._control_version == 2:
+            self.freeze()
+        self.kill()
+
     def remove(self) -> bool:
         """True once every folder is gone; the kernel refuses for a moment after the last process ended."""
         self._paths = [path for path in self._paths if not _remove(path)]

@@ -606,6 +606,8 @@ class Fleet:
 
     def _remove_cgroups(self) -> None:
         self._unremoved = [group for group in self._unremoved if not group.remove()]
+        for group in self._unremoved:
+            group.keep_out()
         if self._unremoved and not self._is_ending:
             self._loop.later(_REMOVE_INTERVAL, self._remove_cgroups)
 
