@@ -276,7 +276,7 @@ def test_filters_that_mean_nothing_here_are_refused(xray: Any, expression: str) 
 
 def test_summaries_of_a_subset_and_of_odd_times_are_refused(xray: Any) -> None:
     now = time.time()
-    for given in (
+    odd: list[dict[str, Any]] = [
         {"StartTime": now, "EndTime": now - 10},
         {"StartTime": now - 2 * 86400, "EndTime": now},
         {"StartTime": now - 10, "EndTime": now, "Sampling": True},
@@ -284,7 +284,8 @@ def test_summaries_of_a_subset_and_of_odd_times_are_refused(xray: Any) -> None:
             {"StartTime": now - 10, "EndTime": now, "NextToken": base64.urlsafe_b64encode(token).decode()}
             for token in (b"x", b"[1, Infinity]", b"[1, 1e300]", b"[1, 9223372036854775808]", b"[" * 3000, b"[[], 1]")
         ),
-    ):
+    ]
+    for given in odd:
         with pytest.raises(ClientError, match="InvalidRequestException"):
             xray.get_trace_summaries(**given)
 
@@ -298,6 +299,20 @@ def test_pages_of_summaries_hold_each_trace_once_the_newest_first(region: Region
         found += [each["Id"] for each in page["TraceSummaries"]]
     assert len(found) == len(set(found)) == 250
     assert [int(each.rpartition("-")[2], 16) for each in found] == list(range(1000, 1250))
+
+
+def test_what_is_nested_deep_spoils_no_trace(xray: Any) -> None:
+    found = trace_id(69)
+
+    def child(number: int, depth: int = 0) -> str:
+        parent: dict[str, Any] = {"type": "subsegment", "parent_id": f"{number - 1:016x}"} if number > 1 else {}
+        text = json.dumps(segment(69, number, trace_id=found, metadata="here", **parent))
+        return text.replace('"here"', "[" * depth + "]" * depth or "{}")
+
+    (told,) = put(xray, *(child(number) for number in range(1, 99)), child(99, 500), child(100, 700))
+    assert told["ErrorCode"] == "ParseError"
+    (document,) = whole(xray, found)
+    assert document["id"] == f"{1:016x}"
 
 
 def test_a_number_that_no_float_can_be_spoils_no_summary(xray: Any) -> None:

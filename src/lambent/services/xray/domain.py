@@ -17,6 +17,8 @@ RETENTION_DAYS = 30
 LARGEST_DOCUMENT = 64 * 1024
 #: Bytes of the documents of one trace; what comes after them is not taken.
 LARGEST_TRACE = 500 * 1024
+#: Arrays and objects within one another: what is nested deeper cannot be told within the segments that it belongs to.
+_DEEPEST = 600
 #: Seconds that a clock which is ahead may be ahead.
 _AHEAD_S = 600
 
@@ -70,9 +72,22 @@ def _fields_of(document: bytes) -> dict[str, Any]:
     if len(document) > LARGEST_DOCUMENT:
         raise Refused("DocumentTooLarge")
     try:
-        return _decode(document)
+        fields = _decode(document)
     except (msgspec.MsgspecError, RecursionError, UnicodeError):
         raise Refused("ParseError") from None
+    if document.count(b"[") + document.count(b"{") > _DEEPEST and _is_deep(fields):
+        raise Refused("ParseError")
+    return fields
+
+
+def _is_deep(fields: dict[str, Any]) -> bool:
+    level: list[Any] = [fields]
+    for _ in range(_DEEPEST):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in inside for value in values if isinstance(value, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _fault_of(fields: dict[str, Any], kind: str) -> str:
