@@ -356,6 +356,26 @@ time.sleep(3600)
 """
 
 
+#: Moves all that it sees into the cgroup of what was restored first, which is frozen.
+_FREEZES_OTHERS = """
+commands = snapshot.wait.__globals__["commands"]
+message, fds = commands.receive(snapshot._control)
+kept = [os.dup(fd) for name, fd in zip(message["fds"], fds) if name == "join"]
+if snapshot._fork(message, fds, lambda: None):
+    os.write(3, b"None\\n")
+    time.sleep(3600)
+commands.receive(snapshot._control)
+while True:
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) not in (1, os.getpid()):
+            for fd in kept:
+                try:
+                    os.write(fd, name.encode())
+                except OSError:
+                    pass
+"""
+
+
 async def _hostile(region: Region, program: str) -> Probe:
     snapshot = await region.launch(snapshot=True)
     assert snapshot.sandbox.channel is not None
@@ -390,6 +410,22 @@ def test_a_snapshot_cannot_look_into_what_makes_shells_within_its_own(tmp_path: 
         await asyncio.gather(*waiting)
 
     play(tmp_path, story, pool_size=4)
+
+
+@pytest.mark.root
+@as_root
+def test_a_snapshot_that_freezes_what_is_made_for_it_holds_up_nobody_for_long(tmp_path: Path) -> None:
+    async def story(region: Region) -> None:
+        snapshot = await _hostile(region, _FREEZES_OTHERS)
+        probe = await region.restore(snapshot)
+        probe.sandbox.freeze()
+        refused = await asyncio.gather(*(region.restore(snapshot) for _ in range(6)), return_exceptions=True)
+        assert [type(each) for each in refused] == [SandboxError] * 6
+        probes = await asyncio.wait_for(asyncio.gather(*(region.launch() for _ in range(8))), 15)
+        assert [await each.run("1 + 1") for each in probes] == [2] * 8
+        await snapshot.sandbox.destroy("test")
+
+    play(tmp_path, story, pool_size=0)
 
 
 @pytest.mark.root

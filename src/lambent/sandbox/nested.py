@@ -8,6 +8,7 @@ belongs to it (user_namespaces(7)), and nothing else. Being a member of the oute
 import contextlib
 import errno
 import os
+import select
 import signal
 import socket
 from typing import Any, Callable, Dict, List, NoReturn
@@ -36,11 +37,10 @@ def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], N
             # The snapshot's user may stop, though not look into, whatever of his there is.
             ours.settimeout(_PATIENCE_S)
             _take_namespaces(parts, plan)
-        except BaseException:
+            _await_end(maker)
+        finally:
             # Who is in the outer pid namespace ends with it.
             os.kill(maker, signal.SIGKILL)
-            raise
-        finally:
             os.waitpid(maker, 0)
         mark("namespaces")
         _furnish(plan, host, parts, mark)
@@ -56,6 +56,18 @@ def make_shell(plan: Dict[str, Any], host: contain.Host, mark: Callable[[str], N
             raise SandboxError("start", "the sandbox's init", errno.ETIMEDOUT) from error
         raise
     return parts
+
+
+def _await_end(pid: int) -> None:
+    """Of a child, who stays to be waited for; raises socket.timeout."""
+    pidfd = syscalls.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(pidfd, select.POLLIN)
+        if not poll.poll(_PATIENCE_S * 1000):
+            raise socket.timeout("It does not end.")
+    finally:
+        os.close(pidfd)
 
 
 def _own(plan: Dict[str, Any]) -> List[str]:
@@ -96,9 +108,13 @@ def _new_proc(parts: contain.ShellParts) -> int:
         finally:
             os._exit(0)
     theirs.close()
-    with ours:
-        os.waitpid(pid, 0)
-        return contain.expect(ours, "proc")[0]
+    try:
+        with ours:
+            ours.settimeout(_PATIENCE_S)
+            return contain.expect(ours, "proc")[0]
+    finally:
+        # Not waited for: the snapshot sees it too, and may move it where it is frozen. The builder reaps its children.
+        os.kill(pid, signal.SIGKILL)
 
 
 # ---- as the outer shell's user --------------------------------------------------------------------------------------
