@@ -116,9 +116,7 @@ def process_environment(
 def extension_environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Of a function's `process_environment`, what its extensions see: the customer's, the region's and credentials."""
     return {
-        name: value
-        for name, value in variables.items()
-        if not name.startswith("_") and name not in _NOT_FOR_EXTENSIONS
+        name: value for name, value in variables.items() if not name.startswith("_") and name not in _NOT_FOR_EXTENSIONS
     }
 
 
