@@ -164,7 +164,7 @@ def test_concurrency_and_resources_are_metrics_too(region: Any, load: dict[str, 
     assert metric(region, "Invocations", "Sum", **executed) == 3
     assert metric(region, "Invocations", "Sum", FunctionName="large", Resource="large") == 20
     wait_until(lambda: metric(region, "ConcurrentExecutions", "Maximum", FunctionName="large") >= 1)
-    assert metric(region, "ConcurrentExecutions", "Maximum", FunctionName="narrow") == 1
+    wait_until(lambda: metric(region, "ConcurrentExecutions", "Maximum", FunctionName="narrow") == 1)
     assert metric(region, "UnreservedConcurrentExecutions", "Maximum") >= 2
 
 
