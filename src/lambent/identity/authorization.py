@@ -18,7 +18,7 @@ from lambent.config import AuthMode
 from lambent.context import Caller, Session
 from lambent.errors import AwsError, UncodedError
 from lambent.identity import actions, circumstances
-from lambent.identity.actions import Call, Entities, Need
+from lambent.identity.actions import Call, Entities, Need, Row
 from lambent.identity.circumstances import Circumstances
 from lambent.identity.policy import (
     Decision,
@@ -147,7 +147,7 @@ class Authorizer:
         row = actions.row_of(operation.service, operation.name, operation.method)
         if row is None:
             return
-        if caller.kind == "root" and not (row.shared or row.also or self._notes_all):
+        if caller.kind == "root" and not (row.also or self._notes_all) and is_surely_own(row, params):
             return
         call = Call(
             operation.name,
@@ -334,6 +334,11 @@ def account_of(arn: str) -> str:
     """ "" for resources that are nobody's: API Gateway's, what AWS manages, `*`."""
     parts = arn.split(":", 5)
     return parts[4] if len(parts) == 6 and parts[4] != "aws" else ""
+
+
+def is_surely_own(row: Row, params: Mapping[str, Any]) -> bool:
+    """Whether what the call is about can be nobody else's: known without making its ARN."""
+    return not row.shared or (row.named_by != "" and ":" not in params[row.named_by])
 
 
 def is_own(caller: Caller, arn: str) -> bool:

@@ -123,8 +123,9 @@ class SignatureVerifier:
     def _verify_like(self, prepared: _Prepared, request: Request) -> Verified | None:
         """None: not so easily; what is wrong, if anything, is found by reading all of it."""
         claim, signed_at, canonical, to_sign = prepared
-        header, token = request.header(b"authorization"), request.header(b"x-amz-security-token")
-        assert header is not None
+        index = request.unrepeated()
+        assert index is not None
+        token = index.get(b"x-amz-security-token")
         try:
             known = self._identity.find_key(claim.access_key_id, token.decode("latin-1") if token else None)
         except AwsError:
@@ -134,9 +135,10 @@ class SignatureVerifier:
             return None
         digest = hashlib.sha256(canonical + hashlib.sha256(request.body).hexdigest().encode()).hexdigest()
         made = hmac.digest(key, to_sign + digest.encode(), "sha256").hex().encode()
-        if not hmac.compare_digest(made, header[-64:]):
+        if not hmac.compare_digest(made, index[b"authorization"][-64:]):
             return None
-        self._note_use(known.caller, claim)
+        if known.caller.kind != "root":
+            self._note_use(known.caller, claim)
         return Verified(known.caller, claim.region)
 
     def _prepare(

@@ -86,6 +86,8 @@ class Row(msgspec.Struct, frozen=True):
     also: tuple[Further, ...] = ()
     #: Whether the resource may have a policy of its own, and be another account's.
     shared: bool = False
+    #: Parameter that names a shared resource: by a plain name, or by an ARN (all or part of it), which has colons.
+    named_by: str = ""
     #: Whether AWS keeps the reason out of refusals.
     terse: bool = False
 
