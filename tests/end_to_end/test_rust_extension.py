@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import re
 import shutil
 import subprocess
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+from extension_programs import archive
 
 from tests.conftest import wait_until
 from tests.roles import ROLE
@@ -50,19 +49,10 @@ def extension() -> bytes:
     return program.read_bytes()
 
 
-def zipped(name: str, content: bytes) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        entry = zipfile.ZipInfo(name)
-        entry.external_attr = 0o755 << 16
-        archive.writestr(entry, content)
-    return buffer.getvalue()
-
-
 def test_it_hears_of_invocations_lines_and_reports(region: Any, extension: bytes) -> None:
     client, logs = region.client("lambda"), region.client("logs")
     layer = client.publish_layer_version(
-        LayerName="watcher", Content={"ZipFile": zipped("extensions/watcher", extension)}
+        LayerName="watcher", Content={"ZipFile": archive({"extensions/watcher": extension})}
     )["LayerVersionArn"]
     code = b"def handler(event, context):\n    print('hello from the function')\n    return event\n"
     client.create_function(
@@ -72,7 +62,7 @@ def test_it_hears_of_invocations_lines_and_reports(region: Any, extension: bytes
         Role=ROLE,
         Timeout=10,
         Layers=[layer],
-        Code={"ZipFile": zipped("app.py", code)},
+        Code={"ZipFile": archive({"app.py": code})},
     )
     client.get_waiter("function_active_v2").wait(FunctionName="watched", WaiterConfig={"Delay": 0, "MaxAttempts": 500})
     answers = [client.invoke(FunctionName="watched", Payload=b'{"n": 1}') for _ in range(3)]
