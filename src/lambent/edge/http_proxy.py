@@ -7,8 +7,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from lambent.edge.http_events.request_facts import HOP_BY_HOP
@@ -92,12 +93,8 @@ class HttpProxy:
         `verify` False: any certificate will do. `hops`: APIs that the request has passed. Raises ProxyError.
         """
         sent = _marked(headers, hops)
-        try:
-            async with asyncio.timeout(timeout_s):
-                client = self._client or await self._load()
-                response = await client.send(method, url, sent, body, verify=verify, limit=RESPONSE_BYTES)
-        except TimeoutError:
-            raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
+        async with self._client_for(url, timeout_s) as client:
+            response = await client.send(method, url, sent, body, verify=verify, limit=RESPONSE_BYTES)
         response.headers = forwarded(response.headers)
         return response
 
@@ -114,14 +111,19 @@ class HttpProxy:
     ) -> tuple[Response, Incoming]:
         """As `send`, but returns with the head of the answer: its body, of any size, is read as it comes."""
         sent = _marked(headers, hops)
-        try:
-            async with asyncio.timeout(timeout_s):
-                client = self._client or await self._load()
-                response, incoming = await client.open(method, url, sent, body, verify=verify)
-        except TimeoutError:
-            raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
+        async with self._client_for(url, timeout_s) as client:
+            response, incoming = await client.open(method, url, sent, body, verify=verify)
         response.headers = forwarded(response.headers)
         return response, incoming
+
+    @contextlib.asynccontextmanager
+    async def _client_for(self, url: str, timeout_s: float) -> AsyncIterator[Client]:
+        """Raises ProxyTimeout where what is done with it takes longer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                yield self._client or await self._load()
+        except TimeoutError:
+            raise ProxyTimeout(f"{url} did not answer within {timeout_s:g} s.") from None
 
     async def stop(self) -> None:
         """After the last request."""
